@@ -1,0 +1,1 @@
+//! The reference load balancer of the `rondel` crate.

@@ -1,0 +1,2 @@
+//! The command `rondel-proxy`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A lock-free circular list with a shared round-robin cursor.
