@@ -1,7 +1,10 @@
 //! Members taken from the ends.
 
 use crate::{
-    common::sequential::{At::{Back, Front}, Op::{Contains, Insert, Next, PopBack, PopFront, Remove}},
+    common::sequential::{
+        At::{Back, Front},
+        Op::{Contains, Insert, Next, PopBack, PopFront, Remove},
+    },
     harness::Model,
 };
 
@@ -22,7 +25,11 @@ fn two_pops_from_the_front() {
 
 #[test]
 fn pop_front_against_push_front() {
-    Model::of(&[0]).thread(&[PopFront]).thread(&[Insert(Front, 1), Contains(0)]).timed().explore(100);
+    Model::of(&[0])
+        .thread(&[PopFront])
+        .thread(&[Insert(Front, 1), Contains(0)])
+        .timed()
+        .explore(100);
 }
 
 #[test]
