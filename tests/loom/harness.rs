@@ -123,7 +123,7 @@ impl Model {
 /// than `floor`.
 ///
 /// Two threads: at most 2 preemptions in the quick form, any number in the full one; three: at
-/// most 2, or 3. `RONDEL_PREEMPTIONS` overrules.
+/// most 1, or 3. `RONDEL_PREEMPTIONS` overrules.
 #[track_caller]
 pub(crate) fn explore(threads: usize, floor: usize, body: impl Fn() + Send + Sync + 'static) {
     let variable = |name| std::env::var(name).ok();
@@ -132,8 +132,9 @@ pub(crate) fn explore(threads: usize, floor: usize, body: impl Fn() + Send + Syn
     builder.max_branches = 100_000;
     builder.preemption_bound = match (threads, full) {
         (2, true) => None,
+        (2, false) => Some(2),
         (_, true) => Some(3),
-        (_, false) => Some(2),
+        (_, false) => Some(1),
     };
     if let Some(bound) = variable("RONDEL_PREEMPTIONS") {
         builder.preemption_bound = Some(bound.parse().expect("a number of preemptions"));
