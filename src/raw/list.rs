@@ -75,6 +75,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
 
         // The anchor left meanwhile.
+        // ORDERING: Relaxed, see `len`.
         self.len.fetch_sub(1, Ordering::Relaxed);
         slot.prepare(vacant, Hint::free(SENTINEL));
         // SAFETY: N2, written above, and never published.
