@@ -8,13 +8,13 @@
 use std::{
     hint,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     thread,
 };
 
-use rondel::pin;
+use rondel::{Ring, pin};
 
 use crate::common::{
     Rng,
@@ -30,43 +30,85 @@ use crate::common::{
 mod common;
 
 /// Bursts on one ring. Then there is a new one, with new threads and other kinds of calls.
-const BURSTS: usize = 48;
-/// Calls in a burst, of all threads together.
-const CALLS: usize = 20;
+const BURSTS: usize = 100;
+/// The most calls in a burst, of all threads together.
+const CALLS: usize = 24;
 /// More names than the bursts can give out.
-const NAMES: Name = 4096;
+#[expect(clippy::cast_possible_truncation, reason = "a few thousand")]
+const NAMES: Name = (BURSTS * (CALLS + 10)) as Name;
 
 #[test]
 fn bursts_of_overlapping_calls_are_linearizable() {
     let mut rng = Rng::new(seed());
     let (mut calls, mut overlapping) = (0, 0);
-    for _ in 0..times(80, 2) {
-        // Two cores, or more, show most when each has one thread.
-        let threads = if rng.one_in(3) { rng.within(3..5) } else { 2 };
-        let kinds = Kind::some(&mut rng);
+    for _ in 0..times(100, 2) {
         let tally = Tally::new();
-        let arena = Arena::new(
-            threads,
-            kinds,
-            Subject::new(NAMES, {
-                let tally = tally.clone();
-                move |name| tally.value(name)
-            }),
-        );
+        let arena = Arena::new(&mut rng, &tally);
+        let threads = arena.threads;
         thread::scope(|scope| {
             for thread in 0..threads {
                 let (arena, rng) = (&arena, rng.fork());
                 scope.spawn(move || arena.attend(thread, rng));
             }
         });
-        calls += BURSTS * (CALLS / threads * threads);
+        calls += BURSTS * arena.calls_each * threads;
         overlapping += arena.overlapping.load(SeqCst);
         drop(arena);
         tally.assert_all_dropped();
     }
     // Otherwise this test would pass, and check nothing.
-    eprintln!("{overlapping}/{calls}");
-    assert!(overlapping > calls / 10, "only {overlapping} of {calls} calls overlapped another");
+    assert!(overlapping > calls / 1000, "only {overlapping} of {calls} calls overlapped another");
+}
+
+/// A history that was not linearizable: the insert succeeded, so it came before the removal, so the
+/// new member had the cursor; and yet it was next.
+#[test]
+fn an_insert_before_a_member_that_leaves_gets_the_cursor_or_is_refused() {
+    let mut rng = Rng::new(seed());
+    let ring = Ring::new();
+    let stays = ring.push_back(0);
+    let leaves = Mutex::new(stays);
+    let meeting = Meeting::of(2);
+    thread::scope(|scope| {
+        let rounds = times(20_000, 50);
+        let mut other = rng.fork();
+        let (ring, leaves, meeting) = (&ring, &leaves, &meeting);
+        scope.spawn(move || {
+            let _attendance = meeting.attend();
+            for _ in 0..rounds {
+                meeting.wait();
+                let leaves = *leaves.lock().expect("no panic");
+                meeting.wait();
+                idle(&mut other);
+                ring.remove(leaves);
+                meeting.wait();
+            }
+        });
+        let _attendance = meeting.attend();
+        for round in 1..=rounds {
+            let guard = pin();
+            let last = ring.push_back(0);
+            *leaves.lock().expect("no panic") = last;
+            while ring.next(&guard).expect("two members").key() != last {}
+            meeting.wait();
+            meeting.wait();
+            idle(&mut rng);
+            let inserted = ring.insert_before(last, round);
+            meeting.wait();
+            let next = ring.next(&guard).expect("a member");
+            assert_eq!(next.key(), stays, "round {round}: the end of the list was passed");
+            if let Ok(key) = inserted {
+                assert!(ring.remove(key));
+            }
+        }
+    });
+}
+
+/// Waits some nanoseconds. A call takes some ten: so the threads meet at its every step.
+fn idle(rng: &mut Rng) {
+    for _ in 0..rng.within(0..100) {
+        hint::black_box(());
+    }
 }
 
 /// A kind of call that a burst may be made of.
@@ -111,6 +153,8 @@ impl Kind {
 /// One ring, the threads that use it, and what is known between the bursts.
 struct Arena {
     threads: usize,
+    /// Calls of each thread in a burst.
+    calls_each: usize,
     kinds: Vec<Kind>,
     subject: Subject<Counted>,
     clock: AtomicU64,
@@ -125,11 +169,17 @@ struct Arena {
 }
 
 impl Arena {
-    fn new(threads: usize, kinds: Vec<Kind>, subject: Subject<Counted>) -> Self {
+    fn new(rng: &mut Rng, tally: &Arc<Tally>) -> Self {
+        // Two cores show most when each has one thread; one call each meets more surely than many,
+        // and many come further from where they began.
+        let threads = if rng.one_in(3) { rng.within(3..5) } else { 2 };
+        let most = CALLS / threads;
+        let tally = Arc::clone(tally);
         Self {
             threads,
-            kinds,
-            subject,
+            calls_each: rng.choose(&[1, 1, 2, 3, most]).expect("not empty"),
+            kinds: Kind::some(rng),
+            subject: Subject::new(NAMES, move |name| tally.value(name)),
             clock: AtomicU64::new(0),
             last_name: AtomicU32::new(0),
             meeting: Meeting::of(threads),
@@ -178,19 +228,18 @@ impl Arena {
         let mut recorder = Recorder::new(thread, || self.clock.fetch_add(1, SeqCst));
         let mut guard = pin();
         let keep_guard = rng.one_in(2);
+        let mut op = self.some_call(&names, rng);
         self.meeting.wait();
-        for _ in 0..CALLS / self.threads {
-            let op = self.some_call(&names, rng);
-            for _ in 0..rng.within(0..20) {
-                hint::spin_loop();
-            }
+        for _ in 0..self.calls_each {
             if !keep_guard {
                 guard.repin();
             }
+            idle(rng);
             let ret = recorder.call(op, || self.subject.call(op, &guard));
             if let (Op::Insert(_, name), Ret::Bool(true)) = (op, ret) {
                 names.push(name);
             }
+            op = self.some_call(&names, rng);
         }
         recorder.into_calls()
     }
