@@ -17,7 +17,7 @@ use std::{
 use rondel::{Ring, pin};
 
 use crate::common::{
-    Rng,
+    Random,
     counted::{Counted, Tally},
     linear::{Call, Recorder, check},
     meeting::Meeting,
@@ -39,16 +39,16 @@ const NAMES: Name = (BURSTS * (CALLS + 10)) as Name;
 
 #[test]
 fn bursts_of_overlapping_calls_are_linearizable() {
-    let mut rng = Rng::new(seed());
+    let mut random = Random::new(seed());
     let (mut calls, mut overlapping) = (0, 0);
     for _ in 0..times(100, 2) {
         let tally = Tally::new();
-        let arena = Arena::new(&mut rng, &tally);
+        let arena = Arena::new(&mut random, &tally);
         let threads = arena.threads;
         thread::scope(|scope| {
             for thread in 0..threads {
-                let (arena, rng) = (&arena, rng.fork());
-                scope.spawn(move || arena.attend(thread, rng));
+                let (arena, random) = (&arena, random.fork());
+                scope.spawn(move || arena.attend(thread, random));
             }
         });
         calls += BURSTS * arena.calls_each * threads;
@@ -64,14 +64,14 @@ fn bursts_of_overlapping_calls_are_linearizable() {
 /// new member had the cursor; and yet it was next.
 #[test]
 fn an_insert_before_a_member_that_leaves_gets_the_cursor_or_is_refused() {
-    let mut rng = Rng::new(seed());
+    let mut random = Random::new(seed());
     let ring = Ring::new();
     let stays = ring.push_back(0);
     let leaves = Mutex::new(stays);
     let meeting = Meeting::of(2);
     thread::scope(|scope| {
         let rounds = times(20_000, 50);
-        let mut other = rng.fork();
+        let mut other = random.fork();
         let (ring, leaves, meeting) = (&ring, &leaves, &meeting);
         scope.spawn(move || {
             let _attendance = meeting.attend();
@@ -92,7 +92,7 @@ fn an_insert_before_a_member_that_leaves_gets_the_cursor_or_is_refused() {
             while ring.next(&guard).expect("two members").key() != last {}
             meeting.wait();
             meeting.wait();
-            idle(&mut rng);
+            idle(&mut random);
             let inserted = ring.insert_before(last, round);
             meeting.wait();
             let next = ring.next(&guard).expect("a member");
@@ -105,8 +105,8 @@ fn an_insert_before_a_member_that_leaves_gets_the_cursor_or_is_refused() {
 }
 
 /// Waits some nanoseconds. A call takes some ten: so the threads meet at its every step.
-fn idle(rng: &mut Rng) {
-    for _ in 0..rng.within(0..100) {
+fn idle(random: &mut Random) {
+    for _ in 0..random.within(0..100) {
         hint::black_box(());
     }
 }
@@ -141,8 +141,8 @@ impl Kind {
     ];
 
     /// Few kinds at a time meet more often than all of them.
-    fn some(rng: &mut Rng) -> Vec<Self> {
-        let mut kinds: Vec<_> = Self::ALL.into_iter().filter(|_| rng.one_in(2)).collect();
+    fn some(random: &mut Random) -> Vec<Self> {
+        let mut kinds: Vec<_> = Self::ALL.into_iter().filter(|_| random.one_in(2)).collect();
         if kinds.is_empty() {
             kinds.push(Self::Next);
         }
@@ -169,16 +169,16 @@ struct Arena {
 }
 
 impl Arena {
-    fn new(rng: &mut Rng, tally: &Arc<Tally>) -> Self {
+    fn new(random: &mut Random, tally: &Arc<Tally>) -> Self {
         // Two cores show most when each has one thread; one call each meets more surely than many,
         // and many come further from where they began.
-        let threads = if rng.one_in(3) { rng.within(3..5) } else { 2 };
+        let threads = if random.one_in(3) { random.within(3..5) } else { 2 };
         let most = CALLS / threads;
         let tally = Arc::clone(tally);
         Self {
             threads,
-            calls_each: rng.choose(&[1, 1, 2, 3, most]).expect("not empty"),
-            kinds: Kind::some(rng),
+            calls_each: random.choose(&[1, 1, 2, 3, most]).expect("not empty"),
+            kinds: Kind::some(random),
             subject: Subject::new(NAMES, move |name| tally.value(name)),
             clock: AtomicU64::new(0),
             last_name: AtomicU32::new(0),
@@ -189,14 +189,14 @@ impl Arena {
         }
     }
 
-    fn attend(&self, thread: usize, mut rng: Rng) {
+    fn attend(&self, thread: usize, mut random: Random) {
         let _attendance = self.meeting.attend();
         for _ in 0..BURSTS {
             if thread == 0 {
-                self.set_up(&mut rng);
+                self.set_up(&mut random);
             }
             self.meeting.wait();
-            let calls = self.burst(thread, &mut rng);
+            let calls = self.burst(thread, &mut random);
             self.calls.lock().expect("no panic").extend(calls);
             self.meeting.wait();
             if thread == 0 {
@@ -206,47 +206,47 @@ impl Arena {
     }
 
     /// Brings the ring to two to four members, or to none or one at times.
-    fn set_up(&self, rng: &mut Rng) {
+    fn set_up(&self, random: &mut Random) {
         let guard = pin();
         let mut state = self.state.lock().expect("no panic");
-        let wanted = if rng.one_in(4) { rng.within(0..2) } else { rng.within(2..5) };
+        let wanted = if random.one_in(4) { random.within(0..2) } else { random.within(2..5) };
         let mut call = |op| assert_eq!(self.subject.call(op, &guard), state.apply(op), "{op:?}");
         for _ in 0..4 {
             call(Op::Insert(At::Back, self.new_name()));
         }
         while self.subject.ring.len() > wanted {
-            call(if rng.one_in(2) { Op::PopFront } else { Op::PopBack });
+            call(if random.one_in(2) { Op::PopFront } else { Op::PopBack });
         }
-        for _ in 0..rng.within(0..3) {
+        for _ in 0..random.within(0..3) {
             call(Op::Next);
         }
     }
 
     /// One thread's calls of a burst.
-    fn burst(&self, thread: usize, rng: &mut Rng) -> Vec<Call> {
+    fn burst(&self, thread: usize, random: &mut Random) -> Vec<Call> {
         let mut names = self.state.lock().expect("no panic").members().to_vec();
         let mut recorder = Recorder::new(thread, || self.clock.fetch_add(1, SeqCst));
         let mut guard = pin();
-        let keep_guard = rng.one_in(2);
-        let mut op = self.some_call(&names, rng);
+        let keep_guard = random.one_in(2);
+        let mut op = self.some_call(&names, random);
         self.meeting.wait();
         for _ in 0..self.calls_each {
             if !keep_guard {
                 guard.repin();
             }
-            idle(rng);
+            idle(random);
             let ret = recorder.call(op, || self.subject.call(op, &guard));
             if let (Op::Insert(_, name), Ret::Bool(true)) = (op, ret) {
                 names.push(name);
             }
-            op = self.some_call(&names, rng);
+            op = self.some_call(&names, random);
         }
         recorder.into_calls()
     }
 
-    fn some_call(&self, names: &[Name], rng: &mut Rng) -> Op {
-        let kind = rng.choose(&self.kinds).expect("some kinds");
-        let Some(name) = self.some_name(names, rng) else {
+    fn some_call(&self, names: &[Name], random: &mut Random) -> Op {
+        let kind = random.choose(&self.kinds).expect("some kinds");
+        let Some(name) = self.some_name(names, random) else {
             return match kind {
                 Kind::Next => Op::Next,
                 Kind::PopFront => Op::PopFront,
@@ -255,7 +255,7 @@ impl Arena {
                 _ => Op::Insert(At::Front, self.new_name()),
             };
         };
-        let either = rng.one_in(2);
+        let either = random.one_in(2);
         match kind {
             Kind::Push => Op::Insert(if either { At::Front } else { At::Back }, self.new_name()),
             Kind::InsertBefore => Op::Insert(At::Before(name), self.new_name()),
@@ -270,19 +270,19 @@ impl Arena {
             Kind::Next => Op::Next,
             Kind::NextWhere => {
                 let accepts = [Accept::Odd, Accept::Only(name), Accept::AllBut(name)];
-                Op::NextWhere(rng.choose(&accepts).expect("not empty"))
+                Op::NextWhere(random.choose(&accepts).expect("not empty"))
             }
         }
     }
 
     /// A member that this thread knows of, or one that any thread has just inserted, or that left
     /// long ago.
-    fn some_name(&self, names: &[Name], rng: &mut Rng) -> Option<Name> {
+    fn some_name(&self, names: &[Name], random: &mut Random) -> Option<Name> {
         let last = self.last_name.load(SeqCst);
-        let name = match rng.within(0..10) {
-            0 => rng.within(0..last as usize + 1).try_into().ok(),
-            1 | 2 => last.checked_sub(rng.within(0..4).try_into().expect("small")),
-            _ => rng.choose(names),
+        let name = match random.within(0..10) {
+            0 => random.within(0..last as usize + 1).try_into().ok(),
+            1 | 2 => last.checked_sub(random.within(0..4).try_into().expect("small")),
+            _ => random.choose(names),
         };
         name.filter(|&name| self.subject.key(name).is_some())
     }

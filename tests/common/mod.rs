@@ -50,9 +50,9 @@ pub(crate) fn seed() -> u64 {
 
 /// Random numbers that depend on the seed alone (`SplitMix64`, G. L. Steele et al., 2014).
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
+pub(crate) struct Random(u64);
 
-impl Rng {
+impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -97,4 +97,12 @@ pub(crate) fn pin_until(what: &str, mut done: impl FnMut() -> bool) {
         }
         thread::yield_now();
     }
+}
+
+/// Which slot of its ring a key names, from the text that it is shown as.
+#[cfg(not(rondel_loom))]
+pub(crate) fn slot_of(key: rondel::Key) -> usize {
+    // `Key(ring:slot.generation)`
+    let text = format!("{key:?}");
+    text.split([':', '.']).nth(1).and_then(|slot| slot.parse().ok()).expect("a slot's number")
 }
