@@ -96,7 +96,8 @@ impl Mutant {
     }
 }
 
-/// A copy of what the mutants need, so that the working tree stays as it is.
+/// A copy of what the mutants need, so that the working tree stays as it is. It lies within the
+/// workspace, whose `.cargo/config.toml` it shares, and keeps its own `target`.
 fn copy_tree() -> Outcome<PathBuf> {
     let tree = root().join("target/mutants/tree");
     let _ = fs::remove_dir_all(&tree);
@@ -111,6 +112,7 @@ fn copy_tree() -> Outcome<PathBuf> {
         "proxy/Cargo.toml",
         "xtask/Cargo.toml",
     ] {
+        let _ = fs::remove_dir_all(tree.join(part));
         copy(&root().join(part), &tree.join(part)).map_err(|error| format!("{part}: {error}"))?;
     }
     for member in ["proxy", "xtask"] {
