@@ -97,6 +97,9 @@ fn connections_by_open_files() -> usize {
     usize::try_from(files).unwrap_or(usize::MAX).max(1)
 }
 
+/// Most that is read or written at once.
+pub(crate) const BUFFER: usize = 64 * 1024;
+
 /// What the connections of one thread share.
 pub(crate) struct Worker {
     pub(crate) proxy: Arc<Proxy>,
@@ -112,7 +115,9 @@ impl Worker {
     fn new(proxy: Arc<Proxy>, stop: Stop) -> Self {
         let mut http = http1::Builder::new();
         // The connection's own timer also covers the time that a head may take.
-        http.header_read_timeout(None).max_buf_size(proxy.limits.head_bytes);
+        http.header_read_timeout(None)
+            .max_header_size(proxy.limits.head_bytes)
+            .max_buf_size(BUFFER.max(proxy.limits.head_bytes));
         Self {
             proxy,
             clock: Clock::new(),

@@ -86,6 +86,8 @@ pub(crate) struct Download {
     /// None: all of it has been read, and the connection lies in the pool or is closed.
     pub(crate) upstream: Option<Box<Upstream>>,
     pub(crate) in_flight: InFlight,
+    /// It broke off: told to hyper only after what came before has gone out.
+    pub(crate) broken: Option<BodyError>,
 }
 
 /// Why a body cannot go on.
@@ -150,22 +152,36 @@ impl Download {
         exchange: &Exchange,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         loop {
-            if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-                exchange.clear_deadline();
-                return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
-            }
-            // Nothing is at hand: let the connection read on, in this task.
-            if !self.poll_upstream(exchange, cx) {
-                break;
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Err(error))) => return self.break_off(error.into(), cx),
+                Poll::Ready(frame) => {
+                    exchange.clear_deadline();
+                    return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
+                }
+                // Nothing is at hand: let the connection read on, in this task.
+                Poll::Pending if self.poll_upstream(exchange, cx) => {}
+                Poll::Pending => break,
             }
         }
         if exchange.has_expired() {
-            return Poll::Ready(Some(Err(BodyError::Stalled)));
+            return self.break_off(BodyError::Stalled, cx);
         }
         if !exchange.is_waiting() {
             exchange.await_server();
         }
+        Poll::Pending
+    }
+
+    /// hyper drops what it has not written yet when a body fails, the head of the response too. A
+    /// client is told more by a part of it than by nothing, so hyper gets a turn to write first.
+    fn break_off<T>(&mut self, error: BodyError, cx: &Context<'_>) -> Poll<T> {
+        self.upstream = None;
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 

@@ -69,9 +69,9 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         let stop = Stop::new();
         tokio::spawn(obey_signals(Signals::listen()?, stop.clone()));
         tracing::info!(
-            address = %settings.listen,
+            address = %listeners[0].local_addr()?,
             servers = settings.servers.len(),
-            workers = settings.workers,
+            workers = listeners.len(),
             "listening"
         );
         let proxy = Proxy::new(settings, background.handle())?;

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    accept::BUFFER,
     backend::Backend,
     body::Upload,
     clock::{TICK, Tick, ticks},
@@ -101,7 +102,7 @@ pub(crate) async fn connect(backend: &Backend, limits: &Limits) -> io::Result<Bo
     let stream = stream.inspect_err(|_| backend.forget_addresses())?;
     stream.set_nodelay(true)?;
     let handshake = http1::Builder::new()
-        .max_buf_size(limits.head_bytes.max(64 * 1024))
+        .max_buf_size(BUFFER.max(limits.head_bytes))
         .handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(io::Error::other)?;
     Ok(Box::new(Upstream { sender, connection, reused: false, keep: ticks(KEEP) }))

@@ -39,7 +39,7 @@ pub(crate) fn with_reply(
             return Response::from_parts(head, Payload::own(String::new(), exchange));
         }
     };
-    let download = Download { body, upstream, in_flight };
+    let download = Download { body, upstream, in_flight, broken: None };
     Response::from_parts(head, Payload::of_server(download, exchange))
 }
 
