@@ -1,1 +1,3 @@
 //! The reference load balancer of the `rondel` crate.
+
+pub mod session;
