@@ -3,10 +3,7 @@
 //! A cookie in such a response would hand one client's session to all of them. So it is not set
 //! there, and where it is set, the response is made private.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::CACHE_CONTROL,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CACHE_CONTROL};
 
 /// Caches in front of a site may be told apart from the client's own (RFC 9213).
 const TARGETED: [HeaderName; 2] =
@@ -49,16 +46,16 @@ fn shared_by_cdn(headers: &HeaderMap, name: &HeaderName) -> bool {
 }
 
 fn shared_by(headers: &HeaderMap, name: &HeaderName, invites: impl Fn(&[u8]) -> bool) -> bool {
-    let mut invited = false;
+    let mut shared = false;
     for value in headers.get_all(name) {
         for directive in directives(value.as_bytes()) {
             if names(directive, b"private") || names(directive, b"no-store") {
                 return false;
             }
-            invited |= invites(directive);
+            shared |= invites(directive);
         }
     }
-    invited
+    shared
 }
 
 /// The directives of a list, split at commas outside quotes.
@@ -91,9 +88,7 @@ mod tests {
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines
             .iter()
-            .map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 
@@ -154,8 +149,10 @@ mod tests {
             (vec![], "private"),
             (vec![("cache-control", "")], "private"),
             (vec![("cache-control", "max-age=60")], "max-age=60, private"),
-            (vec![("cache-control", "no-cache"), ("cache-control", "a=\"b,c\"")],
-             "no-cache, a=\"b,c\", private"),
+            (
+                vec![("cache-control", "no-cache"), ("cache-control", "a=\"b,c\"")],
+                "no-cache, a=\"b,c\", private",
+            ),
             (vec![("cache-control", "Private, max-age=1")], "Private, max-age=1"),
             (vec![("cache-control", "private=\"x\"")], "private=\"x\", private"),
         ] {

@@ -46,7 +46,14 @@ const REFUSED_STARTS: [&str; 6] =
 
 /// How names of credentials are made: `X-Api-Key`, `ApiKey`, `X-Auth-Token` ...
 const REFUSED_PARTS: [&str; 9] = [
-    "accesskey", "apikey", "apitoken", "authkey", "authtoken", "accesstoken", "password", "secret",
+    "accesskey",
+    "apikey",
+    "apitoken",
+    "authkey",
+    "authtoken",
+    "accesstoken",
+    "password",
+    "secret",
     "credential",
 ];
 

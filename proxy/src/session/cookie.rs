@@ -259,10 +259,7 @@ mod tests {
         let set = text(plain.set(&ticket()));
         assert!(set.starts_with("rondel_sid=v1."), "{set}");
         assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
-        assert_eq!(
-            text(plain.clear()),
-            "rondel_sid=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
-        );
+        assert_eq!(text(plain.clear()), "rondel_sid=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
         let secure = Cookies::new("rondel_sid", &[b"secret".to_vec()], true).unwrap();
         let set = text(secure.set(&ticket()));
         assert!(set.starts_with("__Host-rondel_sid=v1."), "{set}");

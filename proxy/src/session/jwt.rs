@@ -23,9 +23,10 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// Whether the request authorises itself with a JWT or JWE.
 pub(crate) fn bears_token(headers: &HeaderMap) -> bool {
-    headers.get_all(AUTHORIZATION).iter().any(|value| {
-        bearer(value.as_bytes()).is_some_and(is_token)
-    })
+    headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .any(|value| bearer(value.as_bytes()).is_some_and(is_token))
 }
 
 /// Whether a JWT or JWE stands anywhere in the value, as in `Bearer eyJ...` or `token="eyJ..."`.
@@ -43,11 +44,9 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 fn is_token(value: &[u8]) -> bool {
     // The cheap questions come first, so that hardly anything else is ever decoded.
-    let dots = value.iter().filter(|byte| **byte == b'.').count();
-    if !matches!(dots, 2 | 4) || !value.iter().copied().all(is_token_byte) {
-        return false;
-    }
-    value.split(|byte| *byte == b'.').next().is_some_and(is_header)
+    let mut parts = value.split(|byte| *byte == b'.');
+    let header = parts.next().unwrap_or_default();
+    matches!(parts.count(), 2 | 4) && value.iter().copied().all(is_token_byte) && is_header(header)
 }
 
 fn is_header(part: &[u8]) -> bool {
@@ -105,9 +104,9 @@ mod tests {
             "Bearer ",
             "Bearer opaque-token",
             "Bearer a.b.c",
-            "Bearer e30.e30.e30", // {}: no `alg`
+            "Bearer e30.e30.e30",      // {}: no `alg`
             "Bearer eyJhbGciOjF9.a.b", // {"alg":1}
-            "Bearer W10.a.b", // []
+            "Bearer W10.a.b",          // []
             &four,
             &spaced,
             &no_scheme,

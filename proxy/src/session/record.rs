@@ -45,6 +45,9 @@ pub(crate) enum Field {
     Data(HeaderName),
 }
 
+/// Fields and their new values; `None` deletes.
+pub(crate) type Edits = Vec<(Field, Option<HeaderValue>)>;
+
 /// Why a value was not taken into a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -63,8 +66,7 @@ pub(crate) struct Change {
     pub(crate) seen: u64,
     /// Unix seconds at which the record ends.
     pub(crate) expires: u64,
-    /// Fields and their new values; `None` deletes.
-    pub(crate) edits: Vec<(Field, Option<HeaderValue>)>,
+    pub(crate) edits: Edits,
 }
 
 /// What only the first write of a record says.
@@ -110,6 +112,13 @@ impl Record {
 
     pub(crate) fn value(&self, field: &Field) -> Option<&HeaderValue> {
         self.fields().find_map(|(known, value)| (known == field).then_some(value))
+    }
+
+    /// The remembered value of a captured header.
+    pub(crate) fn captured(&self, header: &HeaderName) -> Option<&HeaderValue> {
+        self.fields().find_map(|(field, value)| {
+            matches!(field, Field::Captured(name) if name == header).then_some(value)
+        })
     }
 
     /// Takes one edit if the limits allow it; `Ok(false)` if it changes nothing.
@@ -234,13 +243,6 @@ impl Field {
         (!name.is_empty()).then(|| Self::Data(header))
     }
 
-    /// The header that carries the value.
-    pub(crate) fn name(&self) -> &HeaderName {
-        match self {
-            Self::Captured(name) | Self::Data(name) => name,
-        }
-    }
-
     /// The name in the hash.
     pub(crate) fn in_hash(&self) -> String {
         match self {
@@ -341,8 +343,7 @@ mod tests {
     }
 
     fn patch(edits: &[(&Field, Option<&str>)]) -> Change {
-        let edits =
-            edits.iter().map(|(field, text)| ((*field).clone(), text.map(value))).collect();
+        let edits = edits.iter().map(|(field, text)| ((*field).clone(), text.map(value))).collect();
         Change { begins: None, seen: 200, expires: 2_000, edits }
     }
 

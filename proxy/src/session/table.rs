@@ -10,11 +10,7 @@ use std::{
 };
 
 use moka::{
-    Expiry,
-    notification::RemovalCause,
-    ops::compute::Op,
-    policy::EvictionPolicy,
-    sync::Cache,
+    Expiry, notification::RemovalCause, ops::compute::Op, policy::EvictionPolicy, sync::Cache,
 };
 
 use super::{
