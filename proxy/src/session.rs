@@ -318,11 +318,6 @@ impl Session {
     }
 }
 
-/// Takes everything named `Rondel-*` off a message.
-pub fn strip(headers: &mut HeaderMap) {
-    Said::take(headers);
-}
-
 /// The captured headers that a request brings and that the record has not, or has otherwise.
 fn changed_captures(
     names: &[HeaderName],

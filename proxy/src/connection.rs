@@ -1,0 +1,180 @@
+//! One client connection, from accept to close.
+//!
+//! Owns the hyper connection, its one timer and its end. Never looks into a request.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::{
+    rt::{Read, ReadBufCursor, Write},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Sleep};
+
+use crate::{
+    client::{Client, Phase},
+    clock::Tick,
+    proxy,
+};
+
+/// Serves a client until it, we, or the time ends it.
+pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
+    let service = service_fn(|request| {
+        let client = Arc::clone(&client);
+        async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
+    });
+    let io = ClientIo { io: TokioIo::new(stream), client: Arc::clone(&client) };
+    let mut connection = client.worker.http.serve_connection(io, service).with_upgrades();
+
+    let mut stop = pin!(client.worker.stop.draining());
+    let mut stop_awaited = false;
+    let mut asked = false;
+    let mut alarm = pin!(Alarm::default());
+    let end = poll_fn(|cx| {
+        loop {
+            // Errors are the client's: a reset, a malformed head. hyper has answered what can be.
+            if Pin::new(&mut connection).poll(cx).is_ready() {
+                return Poll::Ready(End::Closed);
+            }
+            // Asked after the first poll, so that a request which has arrived is answered.
+            // A task's waker does not change: awaiting the signal once is enough to be woken by
+            // it, and later polls cost a load.
+            let given = if stop_awaited {
+                client.worker.stop.is_draining()
+            } else {
+                stop_awaited = true;
+                stop.as_mut().poll(cx).is_ready()
+            };
+            if given && !asked {
+                asked = true;
+                Pin::new(&mut connection).graceful_shutdown();
+                continue;
+            }
+            if alarm.as_mut().poll(&client, cx).is_pending() {
+                return Poll::Pending;
+            }
+            match client.phase() {
+                Phase::Head => return Poll::Ready(End::SlowHead),
+                Phase::Idle => Pin::new(&mut connection).graceful_shutdown(),
+                // The one who waits sees it when polled.
+                Phase::Busy => {}
+            }
+            client.expire();
+        }
+    });
+    if let End::SlowHead = end.await
+        && let Some(parts) = connection.into_parts()
+    {
+        say_too_slow(parts.io.io.into_inner()).await;
+    }
+}
+
+enum End {
+    Closed,
+    SlowHead,
+}
+
+/// The connection's one timer.
+///
+/// It is set anew only when it goes off early or a nearer deadline turns up, and not by each
+/// request: a busy connection sets it about once a minute.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed_for: Tick,
+}
+
+impl Alarm {
+    /// Ready once the client's deadline, as it is now, has passed.
+    fn poll(mut self: Pin<&mut Self>, client: &Client, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = client.deadline() else { return Poll::Pending };
+        let this = &mut *self;
+        let sleep = match &mut this.sleep {
+            Some(sleep) if sleep.is_elapsed() && this.armed_for >= due => {
+                this.sleep = None;
+                return Poll::Ready(());
+            }
+            Some(sleep) if !sleep.is_elapsed() && this.armed_for <= due => return Poll::Pending,
+            Some(sleep) => {
+                sleep.as_mut().reset(client.worker.clock.instant(due));
+                sleep
+            }
+            none => {
+                none.insert(Box::pin(tokio::time::sleep_until(client.worker.clock.instant(due))))
+            }
+        };
+        this.armed_for = due;
+        sleep.as_mut().poll(cx)
+    }
+}
+
+/// hyper can no longer answer, since it has no request yet; so the few bytes are written here.
+async fn say_too_slow(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\
+        Rondel-Error: request-timeout\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\r\n\
+        the request did not arrive in time\n";
+    let written = tokio::time::timeout(Duration::from_secs(1), async {
+        stream.write_all(ANSWER).await?;
+        stream.shutdown().await
+    });
+    // A client that is gone or does not read is not told.
+    let _ = written.await;
+}
+
+/// The client's socket; tells the client's state when bytes come in.
+pub(crate) struct ClientIo {
+    pub(crate) io: TokioIo<TcpStream>,
+    client: Arc<Client>,
+}
+
+impl Read for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() {
+            self.client.bytes_came();
+        }
+        read
+    }
+}
+
+impl Write for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
