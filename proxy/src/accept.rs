@@ -86,8 +86,16 @@ pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -
     for ended in workers {
         drained &= ended.await.unwrap_or(false);
     }
+    if let Some(sessions) = &proxy.sessions
+        && !sessions.flush(FLUSH).await
+    {
+        tracing::warn!("the session store did not take everything in time");
+    }
     Ok(drained)
 }
+
+/// How long a stop waits for the session store once all requests are answered.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Each connection can need a second one, to a server, and the process has files of its own.
 fn connections_by_open_files() -> usize {

@@ -30,18 +30,18 @@ mod stop;
 
 // The path of a request, in its order.
 mod accept;
-mod body;
 mod client;
 mod connection;
-mod forward;
+mod proxy;
 mod framing;
+pub mod session;
 mod headers;
 mod pick;
+mod forward;
 mod pool;
-mod proxy;
-mod respond;
-pub mod session;
+mod body;
 mod tunnel;
+mod respond;
 
 pub mod telemetry;
 

@@ -64,3 +64,10 @@ pub(crate) fn with_failure(failure: Failure, exchange: Exchange) -> Response<Pay
     }
     response
 }
+
+/// Tells the client that no request is taken on this connection any more.
+pub(crate) fn as_the_last(response: &mut Response<Payload>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}

@@ -317,11 +317,8 @@ fn parse_redis(value: &str) -> Result<String, String> {
     session::check_redis_url(value).map(|()| value.to_owned())
 }
 
-/// A cookie's name is a token (RFC 6265, 4.1.1).
 fn parse_cookie_name(value: &str) -> Result<String, String> {
-    HeaderName::try_from(value)
-        .map(|_| value.to_owned())
-        .map_err(|_| "a cookie's name is made of letters, digits and !#$%&'*+-.^_`|~".to_owned())
+    session::check_cookie_name(value).map(|()| value.to_owned())
 }
 
 fn parse_time(value: &str) -> Result<Duration, String> {
