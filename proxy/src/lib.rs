@@ -44,6 +44,7 @@ mod respond;
 pub mod session;
 mod tunnel;
 
+pub mod demo;
 pub mod telemetry;
 
 pub use accept::{bind, serve};
