@@ -24,7 +24,6 @@
 pub mod backend;
 mod clock;
 mod error;
-mod ring_stand_in;
 pub mod servers;
 pub mod settings;
 mod stop;

@@ -7,10 +7,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::{
-    backend::{Backend, InFlight, ServerSpec},
-    ring_stand_in::{self as rondel, Ring},
-};
+use rondel::Ring;
+
+use crate::backend::{Backend, InFlight, ServerSpec};
 
 /// The servers in turn.
 #[derive(Debug)]

@@ -1,7 +1,5 @@
 //! What a request meets on its way through, and what comes back.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
-
 mod support;
 
 use std::{

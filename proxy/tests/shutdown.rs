@@ -1,7 +1,5 @@
 //! How the proxy ends.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
-
 mod support;
 
 use std::{sync::Arc, time::Duration};

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of it")]
 #![expect(unreachable_pub, reason = "shared by several test binaries")]
+#![expect(clippy::unused_async, reason = "what starts something must be called in a runtime")]
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 
 use std::{

@@ -1,0 +1,107 @@
+//! A private position in a ring.
+
+use core::fmt;
+
+use crate::{
+    Entry, Guard, Ring,
+    raw::{Member, MemberId},
+};
+
+/// A position of one's own, made by [`Ring::cursor`] or [`Ring::cursor_at`]. Moves of it are
+/// nobody's turn: the shared cursor stays where it is.
+///
+/// The position is before the first member, or on a member. It holds no guard, so it may be kept
+/// for any time, and sent to another thread.
+///
+/// # While others act
+///
+/// If the member under the cursor is removed, [`current`](Self::current) is `None`, and a move
+/// goes on from the member that preceded it when the cursor came there: forward to that member's
+/// successor, backward onto that member. If that one is gone too, the cursor starts again before
+/// the first. Moves are weakly consistent: a step backward may pass over a member that is inserted
+/// at the same time.
+///
+/// ```
+/// let ring: rondel::Ring<char> = "abc".chars().collect();
+/// let guard = rondel::pin();
+/// let mut cursor = ring.cursor();
+/// assert!(cursor.current(&guard).is_none());
+/// assert_eq!(*cursor.move_next(&guard).unwrap(), 'a');
+/// let b = cursor.move_next(&guard).unwrap();
+/// ring.remove(b.key());
+/// assert!(cursor.current(&guard).is_none());
+/// assert_eq!(*cursor.move_next(&guard).unwrap(), 'c');
+/// assert_eq!(*cursor.move_next(&guard).unwrap(), 'a'); // round it goes
+/// assert_eq!(*cursor.move_prev(&guard).unwrap(), 'c');
+/// ```
+pub struct Cursor<'r, T> {
+    ring: &'r Ring<T>,
+    at: MemberId,
+    /// What preceded `at` when the cursor came there.
+    before: MemberId,
+}
+
+impl<'r, T: Send + Sync + 'static> Cursor<'r, T> {
+    pub(crate) fn new(ring: &'r Ring<T>) -> Self {
+        Self { ring, at: MemberId::SENTINEL, before: MemberId::SENTINEL }
+    }
+
+    pub(crate) fn on(ring: &'r Ring<T>, at: MemberId, guard: &Guard) -> Option<Self> {
+        let (_, before) = ring.core().onto(at, guard)?;
+        Some(Self { ring, at, before })
+    }
+
+    /// The member under the cursor; `None` before the first, or if it was removed.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, O(1).
+    pub fn current<'g>(&self, guard: &'g Guard) -> Option<Entry<'g, T>>
+    where
+        'r: 'g,
+    {
+        if self.at == MemberId::SENTINEL { None } else { self.ring.entry(self.at, guard) }
+    }
+
+    /// Moves to the successor, past the end to the first; `None`, and before the first, if the
+    /// ring is empty.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free, O(1) expected.
+    pub fn move_next<'g>(&mut self, guard: &'g Guard) -> Option<Entry<'g, T>>
+    where
+        'r: 'g,
+    {
+        self.come_to(self.ring.core().forward(self.at, self.before, guard))
+    }
+
+    /// Moves to the predecessor, past the front to the last; `None`, and before the first, if the
+    /// ring is empty.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free, O(1) expected; see [`Ring::remove`] for when a predecessor must be looked for.
+    pub fn move_prev<'g>(&mut self, guard: &'g Guard) -> Option<Entry<'g, T>>
+    where
+        'r: 'g,
+    {
+        self.come_to(self.ring.core().backward(self.at, self.before, guard))
+    }
+
+    fn come_to<'g>(&mut self, place: Option<(Member<'g, T>, MemberId)>) -> Option<Entry<'g, T>> {
+        let Some((member, before)) = place else {
+            *self = Self::new(self.ring);
+            return None;
+        };
+        self.at = member.id();
+        self.before = before;
+        Some(Entry::new(self.ring.core().id(), member))
+    }
+}
+
+impl<T> fmt::Debug for Cursor<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor").field("at", &self.at).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! Several turns claimed at once.
+
+use core::fmt;
+
+use crate::{Entry, Guard, Ring, raw::MemberId};
+
+/// Turns that were claimed by [`Ring::lease`], to be taken one by one.
+///
+/// A lease touches nothing shared but the members themselves: [`next`](Self::next) costs about
+/// half a nanosecond where a pick from the ring costs five.
+///
+/// # While others act
+///
+/// The turns are those of the members that followed the cursor when the lease was made. A member
+/// that is removed before its turn is passed over; one that is inserted later is not in the lease.
+///
+/// # Fairness
+///
+/// Turns that are not taken are lost to their members: a lease that is dropped early leaves them
+/// one turn behind the others, for good. Until it is used up, or if it is not, the ring's bound on
+/// the difference of turns grows by one for each lease, or by the number of laps in it.
+pub struct Lease<'r, T> {
+    ring: &'r Ring<T>,
+    turns: [MemberId; MAX],
+    taken: usize,
+    claimed: usize,
+}
+
+const MAX: usize = 32;
+
+impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
+    /// The most turns that one lease claims.
+    pub const MAX: usize = MAX;
+
+    pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
+        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], taken: 0, claimed: 0 };
+        lease.claimed = ring.claim(&mut lease.turns[..turns.min(MAX)]);
+        lease
+    }
+
+    /// Takes the next turn of the lease; `None` when it is used up.
+    ///
+    /// Never returns a member whose removal had returned when this call began.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most as many steps as the lease has turns. O(1), one load per turn.
+    #[inline]
+    pub fn next<'g>(&mut self, guard: &'g Guard) -> Option<Entry<'g, T>>
+    where
+        'r: 'g,
+    {
+        while self.taken < self.claimed {
+            let turn = self.turns[self.taken];
+            self.taken += 1;
+            if let Some(entry) = self.ring.entry(turn, guard) {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Turns that are left, those of members removed meanwhile included.
+    pub fn remaining(&self) -> usize {
+        self.claimed - self.taken
+    }
+}
+
+impl<T> fmt::Debug for Lease<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("taken", &self.taken)
+            .field("claimed", &self.claimed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,357 @@
+//! Membership and order: find, insert, remove, unlink.
+//!
+//! The list is Harris' (T. L. Harris, "A pragmatic implementation of non-blocking linked lists",
+//! 2001): a removal first marks the member's own link, which decides it, and then takes the slot
+//! out by an exchange on its predecessor's link, which anybody may do. The way back is a hint, as
+//! in H. Sundell and P. Tsigas, "Lock-free deques and doubly linked lists" (2008). What is ours:
+//! links are indices with generations, the cursor is moved away between mark and unlink, and
+//! nothing is linked in front of a removed member.
+
+use alloc::sync::Arc;
+
+use crate::{
+    guard::Guard,
+    raw::{
+        Core, Member,
+        word::{Hint, Index, Link, MemberId, SENTINEL},
+    },
+    sync::{Ordering, back_off},
+};
+
+/// Where to insert.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Before(MemberId),
+    After(MemberId),
+}
+
+impl Place {
+    pub(crate) const FRONT: Self = Self::After(MemberId::SENTINEL);
+    pub(crate) const BACK: Self = Self::Before(MemberId::SENTINEL);
+
+    const fn anchor(self) -> MemberId {
+        match self {
+            Self::Before(at) | Self::After(at) => at,
+        }
+    }
+}
+
+/// A slot and its link as it was read.
+type Seen = (Index, Link);
+
+impl<T: Send + Sync + 'static> Core<T> {
+    /// Inserts, or gives the value back because the anchor is not a member.
+    ///
+    /// Takes effect when the predecessor's link changes.
+    pub(crate) fn insert(
+        self: &Arc<Self>,
+        place: Place,
+        value: T,
+        guard: &Guard,
+    ) -> Result<MemberId, T> {
+        let anchor = place.anchor();
+        if anchor != MemberId::SENTINEL && !self.is_member(anchor, guard) {
+            return Err(value);
+        }
+        let Some(index) = self.table.take() else {
+            panic!("a ring holds at most {} members", crate::raw::table::SLOTS - 1)
+        };
+        let slot = self.slot(index);
+        let vacant = slot.link();
+        // SAFETY: N2, `take` hands out a vacant slot to one caller.
+        unsafe { slot.write(value) };
+        // ORDERING: Relaxed, see `len`.
+        self.len.fetch_add(1, Ordering::Relaxed);
+
+        let mut failures = 0;
+        while let Some(((before, link), after)) = self.gap(place, guard) {
+            let new = MemberId::new(index, vacant);
+            slot.prepare(vacant.to(after), Hint::to(MemberId::new(before, link)));
+            if self.slot(before).relink(link, link.to(index)) {
+                self.correct_hint(after, index);
+                return Ok(new);
+            }
+            back_off(&mut failures);
+        }
+
+        // The anchor left meanwhile.
+        // ORDERING: Relaxed, see `len`.
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        slot.prepare(vacant, Hint::free(SENTINEL));
+        // SAFETY: N2, written above, and never published.
+        let value = unsafe { slot.take() };
+        self.table.give_back(index);
+        Err(value)
+    }
+
+    /// Removes the member of that name; whether this call did it.
+    ///
+    /// Decided by one read-modify-write on the member's own link.
+    pub(crate) fn remove(self: &Arc<Self>, at: MemberId, guard: &Guard) -> bool {
+        if !self.is_member(at, guard) {
+            return false;
+        }
+        // The slot was live under this pin, so it cannot become another member's before we mark it.
+        let won = !self.slot(at.index()).mark().is_removed();
+        if won {
+            // ORDERING: Relaxed, see `len`.
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.unlink(at.index(), guard);
+        won
+    }
+
+    /// Removes the first member. Its successor follows the sentinel from then on.
+    ///
+    /// A mark alone could hit a member that is not the first any more. So the sentinel's link is
+    /// held busy first: it can then change only by the unlinking of the member it names, which
+    /// anybody who needs the link brings about.
+    pub(crate) fn pop_front<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let mut failures = 0;
+        loop {
+            let (first, link) = self.first(guard)?;
+            let head = self.link(SENTINEL);
+            if head.successor() != first || head.is_popping() {
+                self.finish_pop(head, guard);
+                continue;
+            }
+            if !self.slot(SENTINEL).relink(head, head.popping()) {
+                back_off(&mut failures);
+                continue;
+            }
+            self.finish_pop(head.popping(), guard);
+            if self.link(first).is_popped() {
+                // SAFETY: N4, `first` was linked when the sentinel was made busy.
+                return Some(unsafe { self.member(first, link, guard) });
+            }
+            // A removal by key was faster.
+        }
+    }
+
+    /// Removes the last member: one exchange says that it is live, the last, and removed.
+    pub(crate) fn pop_back<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let mut failures = 0;
+        loop {
+            let (last, link) = self.last(guard)?;
+            if self.slot(last).relink(link, link.removed()) {
+                // ORDERING: Relaxed, see `len`.
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                self.unlink(last, guard);
+                // SAFETY: N4, seen linked by `last`.
+                return Some(unsafe { self.member(last, link, guard) });
+            }
+            back_off(&mut failures);
+        }
+    }
+
+    pub(crate) fn front<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let (first, link) = self.first(guard)?;
+        // SAFETY: N4, seen linked by `first`.
+        Some(unsafe { self.member(first, link, guard) })
+    }
+
+    pub(crate) fn back<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let (last, link) = self.last(guard)?;
+        // SAFETY: N4, seen linked by `last`.
+        Some(unsafe { self.member(last, link, guard) })
+    }
+
+    /// Whether `at` is in the ring. If it was removed, that removal is finished first: an answer
+    /// that rests on it must not come before the cursor has left the member.
+    pub(super) fn is_member(self: &Arc<Self>, at: MemberId, guard: &Guard) -> bool {
+        let link = self.link(at.index());
+        if at.is_named_by(link) && link.is_removed() {
+            self.unlink(at.index(), guard);
+        }
+        at.is_live_in(link)
+    }
+
+    /// The first live member, with its link.
+    fn first(self: &Arc<Self>, guard: &Guard) -> Option<Seen> {
+        loop {
+            let head = self.link(SENTINEL);
+            let first = head.successor();
+            if first == SENTINEL {
+                return None;
+            }
+            let link = self.link(first);
+            if !link.is_removed() {
+                return Some((first, link));
+            }
+            self.unlink_after((SENTINEL, head), first, guard);
+        }
+    }
+
+    /// The last live member, with its link, which names the sentinel.
+    fn last(self: &Arc<Self>, guard: &Guard) -> Option<Seen> {
+        let (last, link) = self.predecessor(SENTINEL, guard)?;
+        (last != SENTINEL).then_some((last, link))
+    }
+
+    /// The live slot whose link must change for an insert at `place`, and the live slot that
+    /// follows it; `None` if the anchor is not a member.
+    fn gap(self: &Arc<Self>, place: Place, guard: &Guard) -> Option<(Seen, Index)> {
+        loop {
+            let (before, link) = match place {
+                Place::After(at) => {
+                    if at != MemberId::SENTINEL && !self.is_member(at, guard) {
+                        return None;
+                    }
+                    (at.index(), self.link(at.index()))
+                }
+                Place::Before(at) => {
+                    if at != MemberId::SENTINEL && !self.is_member(at, guard) {
+                        return None;
+                    }
+                    let Some(seen) = self.predecessor(at.index(), guard) else { continue };
+                    seen
+                }
+            };
+            if link.is_removed() {
+                continue;
+            }
+            if link.is_popping() {
+                self.finish_pop(link, guard);
+                continue;
+            }
+            // Nothing is linked in front of a removed member: the cursor may stand on it, and
+            // would step back to the new one as if that had had its turn.
+            let after = link.successor();
+            if self.link(after).is_removed() {
+                self.unlink_after((before, link), after, guard);
+                continue;
+            }
+            return Some(((before, link), after));
+        }
+    }
+
+    /// Takes a removed slot out of the list, or waits for nobody: returns once it is out.
+    pub(super) fn unlink(self: &Arc<Self>, index: Index, guard: &Guard) {
+        while let Some(before) = self.predecessor(index, guard) {
+            if self.unlink_after(before, index, guard) {
+                return;
+            }
+        }
+    }
+
+    /// Takes the removed slot `index` out behind `before`; whether this call did it.
+    ///
+    /// The four steps of every unlinking, in this order, by the remover or a helper.
+    pub(super) fn unlink_after(
+        self: &Arc<Self>,
+        (before, link): Seen,
+        index: Index,
+        guard: &Guard,
+    ) -> bool {
+        if !self.step_off(index, before) {
+            return false;
+        }
+        // Frozen, since the slot is removed (N3).
+        let removed = self.link(index);
+        if !self.slot(before).relink(link, link.to(removed.successor())) {
+            return false;
+        }
+        self.slot(index).set_unlinked();
+        self.correct_hint(removed.successor(), before);
+        self.retire(MemberId::new(index, removed), guard);
+        true
+    }
+
+    /// Brings the removal that holds the sentinel's link busy to its end.
+    fn finish_pop(self: &Arc<Self>, head: Link, guard: &Guard) {
+        if !head.is_popping() {
+            return;
+        }
+        let first = head.successor();
+        let mut link = self.link(first);
+        while !link.is_removed() {
+            if self.slot(first).relink(link, link.popped()) {
+                // ORDERING: Relaxed, see `len`.
+                self.len.fetch_sub(1, Ordering::Relaxed);
+            }
+            link = self.link(first);
+        }
+        self.unlink_after((SENTINEL, head), first, guard);
+    }
+
+    /// The live slot that links to `index`, with its link; `None` once `index` is unlinked.
+    ///
+    /// Unlinks the removed slots on its way. O(1) where the hint is exact; otherwise it walks from
+    /// the hint, or from the sentinel if the hinted member is gone.
+    pub(super) fn predecessor(self: &Arc<Self>, index: Index, guard: &Guard) -> Option<Seen> {
+        let hint = self.slot(index).hint();
+        if hint.is_unlinked() {
+            return None;
+        }
+        let mut at = hint.member().index();
+        let mut link = self.link(at);
+        if at != SENTINEL && !hint.member().is_live_in(link) {
+            at = SENTINEL;
+            link = self.link(at);
+        }
+        loop {
+            if link.is_removed() {
+                at = SENTINEL;
+                link = self.link(at);
+            }
+            let next = link.successor();
+            if next == index {
+                return Some((at, link));
+            }
+            if next == SENTINEL {
+                // Once round: a removed slot that is not in the list never will be again.
+                return None;
+            }
+            let beyond = self.link(next);
+            if beyond.is_removed() {
+                self.unlink_after((at, link), next, guard);
+                link = self.link(at);
+            } else {
+                at = next;
+                link = beyond;
+            }
+        }
+    }
+
+    /// Makes `index`'s hint name `before`, which was seen to precede it.
+    ///
+    /// Gives up when another thread has linked or unlinked something between the two, since that
+    /// thread corrects the hint after it. Verifies what it installed: `before` may have been
+    /// removed, and the hint corrected on that account, in the meantime.
+    fn correct_hint(&self, index: Index, before: Index) {
+        let mut before = before;
+        loop {
+            let hint = self.slot(index).hint();
+            let link = self.link(before);
+            if hint.is_unlinked() || link.is_removed() || link.successor() != index {
+                return;
+            }
+            if !self.slot(index).rehint(hint, Hint::to(MemberId::new(before, link))) {
+                continue;
+            }
+            if !self.link(before).is_removed() {
+                return;
+            }
+            let Some(live) = self.live_before(index) else { return };
+            before = live;
+        }
+    }
+
+    /// The live slot nearest before `index`, found without helping anybody.
+    fn live_before(&self, index: Index) -> Option<Index> {
+        let (mut live, mut at) = (SENTINEL, SENTINEL);
+        loop {
+            let next = self.link(at).successor();
+            if next == index {
+                return Some(live);
+            }
+            if next == SENTINEL {
+                return None;
+            }
+            if !self.link(next).is_removed() {
+                live = next;
+            }
+            at = next;
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Turns: how the shared cursor moves.
+//!
+//! ```text
+//! next:  c = cursor; n = the live slot that follows c; exchange cursor (c, v) -> (n, v + 1)
+//! ```
+//!
+//! The version makes a successful exchange mean that *nobody moved the cursor, and no removal got
+//! as far as unlinking*, since the cursor was read (N5). So what was seen in between still holds
+//! in the only way that matters: slots can have been linked, or marked, but none has gone and come
+//! back. That is what the proofs below rest upon.
+
+use alloc::sync::Arc;
+
+use crate::{
+    guard::Guard,
+    raw::{
+        Core, Member,
+        word::{Index, Link, MemberId, Position, SENTINEL},
+    },
+    sync::{Ordering, back_off},
+};
+
+/// One step forward from a slot.
+pub(super) enum Step {
+    /// The live slot that follows, with its link.
+    To { next: Index, link: Link, past_the_end: bool },
+    /// The ring was empty.
+    Empty,
+    /// A removal was finished instead, or the end of the list moved: look again.
+    Again,
+}
+
+/// What a search for an acceptable member came to.
+enum Search<'g, T> {
+    Found {
+        member: Member<'g, T>,
+        hops: usize,
+    },
+    /// Everybody was asked once, and nobody accepted.
+    Nobody,
+    /// The ring changed on the way: start again from the cursor.
+    Again,
+}
+
+impl<T: Send + Sync + 'static> Core<T> {
+    #[inline]
+    fn cursor(&self) -> Position {
+        // ORDERING: E2. Acquire: a removal whose change of the cursor we see is itself seen, so
+        // what still looks live afterwards has not been stepped off yet.
+        Position(self.cursor.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn move_cursor(&self, from: Position, to: Index) -> bool {
+        // ORDERING: E2. Release: the marks that this thread saw or made are seen by who reads the
+        // new position. Acquire is not needed: what `from` says was read with Acquire. Failure is
+        // Relaxed: the caller reads again.
+        self.cursor
+            .compare_exchange(from.0, from.moved_to(to).0, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The next turn.
+    ///
+    /// Takes effect when the link that names the result is read (for `None`, when the sentinel is
+    /// seen to follow itself): from there to the exchange the cursor did not move.
+    #[inline]
+    pub(crate) fn next<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let mut failures = 0;
+        loop {
+            let cursor = self.cursor();
+            match self.step(cursor.index(), guard) {
+                Step::To { next, link, .. } => {
+                    if self.move_cursor(cursor, next) {
+                        // SAFETY: N4, seen linked and live by `step`.
+                        return Some(unsafe { self.member(next, link, guard) });
+                    }
+                    back_off(&mut failures);
+                }
+                Step::Empty => return None,
+                Step::Again => {}
+            }
+        }
+    }
+
+    /// The next turn of a member that `accept` wants; the others are passed over.
+    ///
+    /// Takes effect between the first and the second walk to the result, which found the same
+    /// members on the way; with the cursor where it was, nothing can have come and gone between.
+    pub(crate) fn next_where<'g>(
+        self: &'g Arc<Self>,
+        guard: &'g Guard,
+        mut accept: impl FnMut(&T) -> bool,
+    ) -> Option<Member<'g, T>> {
+        let mut failures = 0;
+        loop {
+            let cursor = self.cursor();
+            match self.search(cursor.index(), guard, &mut accept) {
+                Search::Found { member, hops } => {
+                    let index = member.id().index();
+                    if self.is_hops_away(cursor.index(), index, hops, guard)
+                        && self.move_cursor(cursor, index)
+                    {
+                        return Some(member);
+                    }
+                    back_off(&mut failures);
+                }
+                Search::Nobody => return None,
+                Search::Again => {}
+            }
+        }
+    }
+
+    /// Claims the next turns, as many as `turns` has room for, with one change of the cursor;
+    /// returns how many, which is less only if the ring is empty.
+    pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> usize {
+        let mut failures = 0;
+        'again: loop {
+            let cursor = self.cursor();
+            let mut at = cursor.index();
+            for turn in &mut *turns {
+                match self.step(at, guard) {
+                    Step::To { next, link, .. } => {
+                        *turn = MemberId::new(next, link);
+                        at = next;
+                    }
+                    Step::Empty => return 0,
+                    Step::Again => continue 'again,
+                }
+            }
+            if self.move_cursor(cursor, at) {
+                return turns.len();
+            }
+            back_off(&mut failures);
+        }
+    }
+
+    /// Moves the cursor off the removed slot `index`, whose live predecessor is `before`, or
+    /// leaves it where it is: either way by a change that happens after the removal, so that a
+    /// picker that was about to install `index` fails. `false` if `before` was removed itself.
+    ///
+    /// A load that finds the cursor elsewhere would not do: a picker could install `index` after.
+    pub(super) fn step_off(&self, index: Index, before: Index) -> bool {
+        let mut failures = 0;
+        loop {
+            let cursor = self.cursor();
+            let mut to = cursor.index();
+            if to == index {
+                // Seen live after the cursor was read, or not installed (N5).
+                if self.link(before).is_removed() {
+                    return false;
+                }
+                to = before;
+            }
+            if self.move_cursor(cursor, to) {
+                return true;
+            }
+            back_off(&mut failures);
+        }
+    }
+
+    /// The live slot after `at`, past the sentinel.
+    #[inline]
+    pub(super) fn step(self: &Arc<Self>, at: Index, guard: &Guard) -> Step {
+        let mut before = (at, self.link(at));
+        if before.1.is_removed() {
+            self.unlink(at, guard);
+            return Step::Again;
+        }
+        let past_the_end = at != SENTINEL && before.1.successor() == SENTINEL;
+        if past_the_end {
+            let head = self.link(SENTINEL);
+            // Was `at` still the last when the first was read? It was not if something had been
+            // linked behind it; and if that had gone again, the cursor's version has changed.
+            if self.link(at) != before.1 {
+                return Step::Again;
+            }
+            before = (SENTINEL, head);
+        }
+        let next = before.1.successor();
+        if next == SENTINEL {
+            return Step::Empty;
+        }
+        let link = self.link(next);
+        if link.is_removed() {
+            self.unlink_after(before, next, guard);
+            return Step::Again;
+        }
+        Step::To { next, link, past_the_end }
+    }
+
+    /// Asks the members after `start`, each once, in order.
+    fn search<'g>(
+        self: &'g Arc<Self>,
+        start: Index,
+        guard: &'g Guard,
+        accept: &mut impl FnMut(&T) -> bool,
+    ) -> Search<'g, T> {
+        let mut at = start;
+        let mut laps = 0;
+        for hops in 1.. {
+            let (next, link) = match self.step(at, guard) {
+                Step::To { next, link, past_the_end } => {
+                    laps += u32::from(past_the_end);
+                    (next, link)
+                }
+                Step::Empty => return Search::Nobody,
+                Step::Again => return Search::Again,
+            };
+            if start == SENTINEL && laps == 1 {
+                return Search::Nobody;
+            }
+            if laps == 2 {
+                // `start` was never met, so it has left, and the cursor with it.
+                return Search::Again;
+            }
+            // SAFETY: N4, seen linked and live by `step`.
+            let member = unsafe { self.member(next, link, guard) };
+            if accept(member.value()) {
+                return Search::Found { member, hops };
+            }
+            if next == start {
+                return Search::Nobody;
+            }
+            at = next;
+        }
+        Search::Nobody
+    }
+
+    /// Whether `index` is still the `hops`-th member after `start`.
+    fn is_hops_away(
+        self: &Arc<Self>,
+        start: Index,
+        index: Index,
+        hops: usize,
+        guard: &Guard,
+    ) -> bool {
+        // One hop was seen in one step: there was no second place to look at.
+        if hops == 1 {
+            return true;
+        }
+        let mut at = start;
+        for hop in 1..=hops {
+            match self.step(at, guard) {
+                Step::To { next, .. } if next == index => return hop == hops,
+                Step::To { next, .. } => at = next,
+                Step::Empty | Step::Again => return false,
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,115 @@
+//! Moves that are nobody's turn: laps, and private cursors.
+
+use alloc::sync::Arc;
+
+use crate::{
+    guard::Guard,
+    raw::{
+        Core, Member,
+        turn::Step,
+        word::{Index, MemberId, SENTINEL},
+    },
+};
+
+impl<T: Send + Sync + 'static> Core<T> {
+    /// The member of that name, if it is in the ring.
+    #[inline]
+    pub(crate) fn find<'g>(&'g self, at: MemberId, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let link = self.link(at.index());
+        // SAFETY: N4, a live slot whose generation was published is linked.
+        at.is_live_in(link).then(|| unsafe { self.member(at.index(), link, guard) })
+    }
+
+    /// The slot that follows `at`, live or not; of a removed one, the slot that followed it when
+    /// it was removed. `at` was seen linked under the caller's pin, and so is the result (N4).
+    pub(crate) fn after(&self, at: Index) -> Index {
+        self.link(at).successor()
+    }
+
+    /// The first live slot at or behind `at`, which was seen linked under the caller's pin.
+    pub(crate) fn settle(&self, at: Index) -> Index {
+        let mut at = at;
+        loop {
+            let link = self.link(at);
+            if !link.is_removed() {
+                return at;
+            }
+            at = link.successor();
+        }
+    }
+
+    /// The member in the slot `at`, which was seen linked under `guard`, if it is still live.
+    pub(crate) fn live<'g>(&'g self, at: Index, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let link = self.link(at);
+        // SAFETY: N4, the caller saw it linked under this guard.
+        (at != SENTINEL && link.is_live()).then(|| unsafe { self.member(at, link, guard) })
+    }
+
+    /// The member before `at`, which was seen linked under `guard`; `None` if there is none, or
+    /// if `at` has left.
+    pub(crate) fn before<'g>(
+        self: &'g Arc<Self>,
+        at: Index,
+        guard: &'g Guard,
+    ) -> Option<Member<'g, T>> {
+        let (before, link) = self.predecessor(at, guard)?;
+        // SAFETY: N4, seen linked by `predecessor`.
+        (before != SENTINEL).then(|| unsafe { self.member(before, link, guard) })
+    }
+
+    /// The member of that name, and what precedes it.
+    pub(crate) fn onto<'g>(
+        self: &'g Arc<Self>,
+        at: MemberId,
+        guard: &'g Guard,
+    ) -> Option<(Member<'g, T>, MemberId)> {
+        let member = self.find(at, guard)?;
+        let before = self.before(at.index(), guard).map_or(MemberId::SENTINEL, Member::id);
+        Some((member, before))
+    }
+
+    /// The member after the first of `at` and `before` that is still there, or else the first of
+    /// all, with what precedes it.
+    pub(crate) fn forward<'g>(
+        self: &'g Arc<Self>,
+        at: MemberId,
+        before: MemberId,
+        guard: &'g Guard,
+    ) -> Option<(Member<'g, T>, MemberId)> {
+        loop {
+            let from = [at, before]
+                .into_iter()
+                .find(|id| id.is_live_in(self.link(id.index())))
+                .unwrap_or(MemberId::SENTINEL);
+            match self.step(from.index(), guard) {
+                Step::To { next, link, past_the_end } => {
+                    // SAFETY: N4, seen linked and live by `step`.
+                    let member = unsafe { self.member(next, link, guard) };
+                    return Some((member, if past_the_end { MemberId::SENTINEL } else { from }));
+                }
+                Step::Empty => return None,
+                Step::Again => {}
+            }
+        }
+    }
+
+    /// The member before `at`, or `before` if `at` has left, or else the last of all, with what
+    /// precedes it.
+    pub(crate) fn backward<'g>(
+        self: &'g Arc<Self>,
+        at: MemberId,
+        before: MemberId,
+        guard: &'g Guard,
+    ) -> Option<(Member<'g, T>, MemberId)> {
+        loop {
+            let onto = match self.find(at, guard) {
+                Some(_) if at != MemberId::SENTINEL => self.before(at.index(), guard),
+                _ => self.find(before, guard).filter(|_| before != MemberId::SENTINEL),
+            };
+            let onto = onto.or_else(|| self.back(guard))?;
+            if let Some(place) = self.onto(onto.id(), guard) {
+                return Some(place);
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The packed words: what a slot's links, a key and the cursor are made of.
+//!
+//! Plain bit arithmetic, no atomics and no meaning beyond the layout:
+//!
+//! ```text
+//!            63      62      61 ................ 24  23 ...... 0
+//! Link     | REMOVED| BUSY  | generation of the slot | successor |
+//! Hint     | UNLINKED|   -  | generation             | predecessor |
+//! MemberId |    -   |   -   | generation             | index     |
+//! Position |        version (40 bits)                | index     |
+//! ```
+//!
+//! A link carries the generation of the slot that it *stands in*, not of the one it names: so one
+//! load answers "is this still the member I know, is it live, and who follows it".
+
+const INDEX_BITS: u32 = 24;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const GENERATION_BITS: u32 = 38;
+const GENERATION_MASK: u64 = ((1 << GENERATION_BITS) - 1) << INDEX_BITS;
+
+/// The number of a slot.
+pub(crate) type Index = u32;
+
+/// Slot 0: before the first and after the last member; never removed.
+pub(crate) const SENTINEL: Index = 0;
+
+/// How many numbers there are.
+pub(crate) const INDICES: u64 = 1 << INDEX_BITS;
+
+const fn index_of(word: u64) -> Index {
+    (word & INDEX_MASK) as Index
+}
+
+/// A member's name inside its ring: the slot, and which of the slot's members.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(transparent)]
+pub(crate) struct MemberId(u64);
+
+impl MemberId {
+    pub(crate) const SENTINEL: Self = Self(0);
+
+    /// The member of the slot `index` that `link` was loaded from.
+    #[inline]
+    pub(crate) const fn new(index: Index, link: Link) -> Self {
+        Self((link.0 & GENERATION_MASK) | index as u64)
+    }
+
+    #[inline]
+    pub(crate) const fn index(self) -> Index {
+        index_of(self.0)
+    }
+
+    pub(crate) const fn generation(self) -> u64 {
+        self.0 >> INDEX_BITS
+    }
+
+    /// Whether `link`, loaded from this member's slot, says that the member is in the ring.
+    #[inline]
+    pub(crate) const fn is_live_in(self, link: Link) -> bool {
+        link.is_live() && self.is_named_by(link)
+    }
+
+    /// Whether `link`, loaded from this member's slot, still belongs to this member.
+    #[inline]
+    pub(crate) const fn is_named_by(self, link: Link) -> bool {
+        (self.0 ^ link.0) & GENERATION_MASK == 0
+    }
+}
+
+/// `slot.next`: the state of a slot, its generation, and the slot that follows it.
+///
+/// | REMOVED | BUSY | state of a member's slot | of the sentinel |
+/// | --- | --- | --- | --- |
+/// | 0 | 0 | live | |
+/// | 1 | 0 | removed by key | never |
+/// | 1 | 1 | removed from the front | never |
+/// | 0 | 1 | vacant: holds no value | the member that follows is being taken from the front |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Link(pub(crate) u64);
+
+impl Link {
+    pub(crate) const REMOVED: u64 = 1 << 63;
+    const BUSY: u64 = 1 << 62;
+
+    /// A slot that was never used.
+    pub(crate) const UNUSED: Self = Self(Self::BUSY);
+    /// The sentinel of an empty ring: it follows itself.
+    pub(crate) const EMPTY_RING: Self = Self(SENTINEL as u64);
+
+    #[inline]
+    pub(crate) const fn successor(self) -> Index {
+        index_of(self.0)
+    }
+
+    #[inline]
+    pub(crate) const fn is_live(self) -> bool {
+        self.0 & (Self::REMOVED | Self::BUSY) == 0
+    }
+
+    #[inline]
+    pub(crate) const fn is_removed(self) -> bool {
+        self.0 & Self::REMOVED != 0
+    }
+
+    /// Removed by `pop_front`, not by key.
+    pub(crate) const fn is_popped(self) -> bool {
+        self.0 >> 62 == 0b11
+    }
+
+    pub(crate) const fn is_vacant(self) -> bool {
+        self.0 >> 62 == 0b01
+    }
+
+    /// Of the sentinel: its successor is being taken from the front.
+    pub(crate) const fn is_popping(self) -> bool {
+        self.is_vacant()
+    }
+
+    /// The same slot, live, with another successor.
+    pub(crate) const fn to(self, successor: Index) -> Self {
+        Self((self.0 & GENERATION_MASK) | successor as u64)
+    }
+
+    pub(crate) const fn removed(self) -> Self {
+        Self(self.0 | Self::REMOVED)
+    }
+
+    pub(crate) const fn popped(self) -> Self {
+        Self(self.0 | Self::REMOVED | Self::BUSY)
+    }
+
+    pub(crate) const fn popping(self) -> Self {
+        Self(self.0 | Self::BUSY)
+    }
+
+    /// Vacant for good: the last generation is never given to a second member.
+    pub(crate) const WORN_OUT: Self = Self(Self::BUSY | GENERATION_MASK);
+
+    /// What the slot holds once its member is gone: the next generation, while there is one.
+    pub(crate) const fn vacated(self) -> Self {
+        let generation = self.0 & GENERATION_MASK;
+        if generation == GENERATION_MASK {
+            Self::WORN_OUT
+        } else {
+            Self(Self::BUSY | (generation + (1 << INDEX_BITS)))
+        }
+    }
+}
+
+/// `slot.prev`: a member that preceded this one at some time; verified before use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hint(pub(crate) u64);
+
+impl Hint {
+    /// Set once the slot itself is unlinked, so that nobody looks for its predecessor any more.
+    pub(crate) const UNLINKED: u64 = 1 << 63;
+
+    pub(crate) const fn to(member: MemberId) -> Self {
+        Self(member.0)
+    }
+
+    pub(crate) const fn is_unlinked(self) -> bool {
+        self.0 & Self::UNLINKED != 0
+    }
+
+    pub(crate) const fn member(self) -> MemberId {
+        MemberId(self.0 & !Self::UNLINKED)
+    }
+
+    /// Of a vacant slot: the free slot below it. The free list keeps its links here.
+    pub(crate) const fn free(below: Index) -> Self {
+        Self(below as u64)
+    }
+
+    pub(crate) const fn index(self) -> Index {
+        index_of(self.0)
+    }
+}
+
+/// A slot and a count of changes: the cursor (the member returned last) and the free list's top.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Position(pub(crate) u64);
+
+impl Position {
+    pub(crate) const START: Self = Self(SENTINEL as u64);
+
+    #[inline]
+    pub(crate) const fn index(self) -> Index {
+        index_of(self.0)
+    }
+
+    /// On `index`, one version later. The version wraps after 2^40 changes.
+    #[inline]
+    pub(crate) const fn moved_to(self, index: Index) -> Self {
+        let version = (self.0 >> INDEX_BITS).wrapping_add(1);
+        Self((version << INDEX_BITS) | index as u64)
+    }
+}
+
+#[cfg(all(test, not(rondel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_keeps_generation_and_successor_apart() {
+        let link = Link::UNUSED.vacated().to(0x00AB_CDEF);
+        assert!(link.is_live());
+        assert_eq!(link.successor(), 0x00AB_CDEF);
+        assert_eq!(link.removed().successor(), 0x00AB_CDEF);
+        assert!(link.removed().is_removed() && !link.removed().is_popped());
+        assert!(link.popped().is_removed() && link.popped().is_popped());
+        assert!(MemberId::new(7, link).is_live_in(link));
+        assert!(!MemberId::new(7, link).is_live_in(link.removed()));
+        assert!(MemberId::new(7, link).is_named_by(link.removed()));
+        assert!(!MemberId::new(7, link).is_named_by(Link::UNUSED.to(7)));
+    }
+
+    #[test]
+    fn the_last_generation_is_never_followed_by_another() {
+        let last = Link(GENERATION_MASK - (1 << INDEX_BITS)).vacated();
+        assert_eq!(last.vacated(), Link::WORN_OUT);
+        assert_eq!(Link::WORN_OUT.vacated(), Link::WORN_OUT);
+    }
+
+    #[test]
+    fn a_position_changes_with_every_move_and_wraps_at_the_end() {
+        let here = Position::START.moved_to(5);
+        assert_eq!(here.index(), 5);
+        assert_ne!(here, here.moved_to(5));
+        let last = Position(u64::MAX);
+        assert_eq!(last.moved_to(3), Position(3));
+    }
+}

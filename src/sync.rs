@@ -1,0 +1,64 @@
+//! Atomics and cells, from `core` or from loom: chosen once, here.
+//!
+//! No other file of the crate names an atomic type of `core` or of loom, so whatever a model runs
+//! is what a program runs.
+
+pub(crate) use core::sync::atomic::Ordering;
+
+#[cfg(not(rondel_loom))]
+pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
+#[cfg(rondel_loom)]
+pub(crate) use loom::{
+    cell::UnsafeCell,
+    sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize},
+};
+
+/// `core`'s cell with loom's interface: access by closure, so that a model sees each access.
+#[cfg(not(rondel_loom))]
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+#[cfg(not(rondel_loom))]
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(core::cell::UnsafeCell::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    #[inline]
+    pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}
+
+/// Waits after the `failures`-th lost race for one word, longer each time.
+///
+/// The thread that won goes on with the word in its cache: letting it take some turns before
+/// asking for the line again is what keeps a contended pick cheap.
+#[inline]
+pub(crate) fn back_off(failures: &mut u32) {
+    #[cfg(rondel_loom)]
+    loom::thread::yield_now();
+    #[cfg(not(rondel_loom))]
+    for _ in 0..32_u32 << *failures {
+        core::hint::spin_loop();
+    }
+    *failures = (*failures + 1).min(5);
+}
+
+/// A number that no other ring of this process has, never 0.
+///
+/// Not part of any model: it orders nothing.
+pub(crate) fn unique_ring_id() -> core::num::NonZeroU64 {
+    use core::{num::NonZeroU64, sync::atomic::AtomicU64};
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    // ORDERING: Relaxed, uniqueness comes from the read-modify-write alone.
+    let last = LAST.fetch_add(1, Ordering::Relaxed);
+    // A ring a nanosecond would need 584 years to come round.
+    NonZeroU64::MIN.saturating_add(last)
+}

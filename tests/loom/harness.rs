@@ -1,0 +1,271 @@
+//! How a model is set up, run, and judged.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use rondel::{Entry, Key, Ring, pin};
+
+use crate::common::{
+    linear::{self, Call},
+    sequential::{Accept, At, Name, Op, Ret, State},
+};
+
+/// Names are below this.
+const NAMES: usize = 16;
+
+/// A few threads, a few calls each, on a small ring.
+#[derive(Clone)]
+pub(crate) struct Model {
+    members: Vec<Name>,
+    before: Vec<Op>,
+    threads: Vec<Vec<Op>>,
+    has_clock: bool,
+    reclaims: bool,
+    holds_guards: bool,
+}
+
+impl Model {
+    /// A ring of `members`, with the cursor before the first.
+    pub(crate) fn of(members: &[Name]) -> Self {
+        Self {
+            members: members.to_vec(),
+            before: Vec::new(),
+            threads: Vec::new(),
+            has_clock: false,
+            reclaims: false,
+            holds_guards: false,
+        }
+    }
+
+    /// Calls that are made first, one after the other.
+    pub(crate) fn after(mut self, ops: &[Op]) -> Self {
+        self.before = ops.to_vec();
+        self
+    }
+
+    /// Gives what `after` removed its grace period, so that its slots are used again.
+    pub(crate) fn reclaimed(mut self) -> Self {
+        self.reclaims = true;
+        self
+    }
+
+    /// Calls that one thread makes.
+    pub(crate) fn thread(mut self, ops: &[Op]) -> Self {
+        self.threads.push(ops.to_vec());
+        self
+    }
+
+    /// A call that returned before another began, on whatever thread, comes before it. Costs two
+    /// more steps a call; without it only the calls of one thread are known to have an order.
+    pub(crate) fn timed(mut self) -> Self {
+        self.has_clock = true;
+        self
+    }
+
+    /// Each thread keeps one guard over all its calls.
+    pub(crate) fn guarded(mut self) -> Self {
+        self.holds_guards = true;
+        self
+    }
+
+    /// Explores the model, and fails if there were fewer executions than `floor`.
+    ///
+    /// Two threads: at most 3 preemptions in the quick form, any number in the full one; three:
+    /// at most 2 and 3.
+    #[track_caller]
+    pub(crate) fn explore(self, floor: usize) {
+        let full = std::env::var("RONDEL_MODELS").is_ok_and(|form| form == "full");
+        let mut builder = loom::model::Builder::new();
+        builder.max_branches = 100_000;
+        builder.preemption_bound = match (self.threads.len(), full) {
+            (2, true) => None,
+            (2, false) | (_, true) => Some(3),
+            (_, false) => Some(2),
+        };
+        let explored = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&explored);
+        let began = Instant::now();
+        builder.check(move || {
+            count.fetch_add(1, Relaxed);
+            self.run();
+        });
+        let explored = explored.load(Relaxed);
+        let test = std::thread::current();
+        println!(
+            "model {:<50} {explored:>9} executions {:>8.1} s",
+            test.name().unwrap_or("?"),
+            began.elapsed().as_secs_f64()
+        );
+        assert!(
+            explored >= floor,
+            "only {explored} executions, {floor} expected: is --cfg crossbeam_loom set?"
+        );
+    }
+
+    /// One execution.
+    fn run(&self) {
+        let tally = Arc::new(Tally::default());
+        let ring = Arc::new(Ring::new());
+        let mut hand = Hand { ring: Arc::clone(&ring), tally: Arc::clone(&tally), keys: HashMap::new() };
+        let mut initial = State::default();
+        let inserts = self.members.iter().map(|&name| Op::Insert(At::Back, name));
+        for op in inserts.chain(self.before.iter().copied()) {
+            assert_eq!(hand.make(op), initial.apply(op), "{op:?}, alone");
+        }
+        if self.reclaims {
+            reclaim();
+        }
+
+        let clock = self.has_clock.then(|| Arc::new(loom::sync::atomic::AtomicU64::new(1)));
+        let (last, others) = self.threads.split_last().expect("a model has threads");
+        let running: Vec<_> = others
+            .iter()
+            .enumerate()
+            .map(|(thread, ops)| {
+                let (mut hand, ops, clock) = (hand.clone(), ops.clone(), clock.clone());
+                let guarded = self.holds_guards;
+                loom::thread::spawn(move || hand.perform(thread, &ops, clock.as_deref(), guarded))
+            })
+            .collect();
+        let mut history = hand.perform(others.len(), last, clock.as_deref(), self.holds_guards);
+        for thread in running {
+            history.extend(thread.join().expect("a thread of a model does not panic"));
+        }
+        history.extend(hand.quiet());
+        if let Err(why) = linear::check(&initial, &history) {
+            panic!("{why}");
+        }
+        drop((ring, hand));
+        tally.check();
+    }
+}
+
+/// Ends the grace period of everything that was removed. Nobody else is pinned.
+pub(crate) fn reclaim() {
+    for _ in 0..8 {
+        crossbeam_epoch::pin().flush();
+    }
+}
+
+/// How often each member was made and dropped. Not part of the model.
+#[derive(Default)]
+struct Tally {
+    made: [AtomicUsize; NAMES],
+    dropped: [AtomicUsize; NAMES],
+}
+
+impl Tally {
+    fn check(&self) {
+        for name in 0..NAMES {
+            let (made, dropped) = (self.made[name].load(Relaxed), self.dropped[name].load(Relaxed));
+            assert_eq!(made, dropped, "member {name}: {made} made, {dropped} dropped");
+        }
+    }
+}
+
+/// A member's value: its name, and an account of its life.
+struct Watched {
+    name: Name,
+    tally: Arc<Tally>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.tally.dropped[self.name as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// Makes calls on the real ring, by the names of the sequential one.
+#[derive(Clone)]
+struct Hand {
+    ring: Arc<Ring<Watched>>,
+    tally: Arc<Tally>,
+    keys: HashMap<Name, Key>,
+}
+
+impl Hand {
+    /// Makes the calls of one thread and writes them down.
+    fn perform(
+        &mut self,
+        thread: usize,
+        ops: &[Op],
+        clock: Option<&loom::sync::atomic::AtomicU64>,
+        guarded: bool,
+    ) -> Vec<Call> {
+        let tick = |else_at| {
+            clock.map_or(else_at, |clock| clock.fetch_add(1, loom::sync::atomic::Ordering::SeqCst))
+        };
+        let _guard = guarded.then(pin);
+        ops.iter()
+            .map(|&op| {
+                let invoked = tick(1);
+                let ret = self.make(op);
+                Call { thread, op, ret, invoked, returned: tick(1) }
+            })
+            .collect()
+    }
+
+    /// Looks at everything once all threads have ended: laps, the count, and one lap of turns.
+    fn quiet(&mut self) -> Vec<Call> {
+        let turns = self.ring.len() + 1;
+        let look = [Op::Len, Op::Iter, Op::IterBack, Op::Front, Op::Back];
+        look.into_iter()
+            .chain(std::iter::repeat_n(Op::Next, turns))
+            .map(|op| Call { thread: usize::MAX, op, ret: self.make(op), invoked: u64::MAX - 1, returned: u64::MAX })
+            .collect()
+    }
+
+    fn make(&mut self, op: Op) -> Ret {
+        let guard = pin();
+        let ring = Arc::clone(&self.ring);
+        let name = |entry: Entry<'_, Watched>| entry.name;
+        match op {
+            Op::Insert(at, name) => Ret::Bool(self.insert(at, name)),
+            Op::Remove(name) => Ret::Bool(ring.remove(self.keys[&name])),
+            Op::Contains(name) => Ret::Bool(ring.contains(self.keys[&name])),
+            Op::Get(member) => Ret::Member(ring.get(self.keys[&member], &guard).map(name)),
+            Op::Front => Ret::Member(ring.front(&guard).map(name)),
+            Op::Back => Ret::Member(ring.back(&guard).map(name)),
+            Op::PopFront => Ret::Member(ring.pop_front(&guard).map(name)),
+            Op::PopBack => Ret::Member(ring.pop_back(&guard).map(name)),
+            Op::Next => Ret::Member(ring.next(&guard).map(name)),
+            Op::NextWhere(accept) => {
+                Ret::Member(ring.next_where(&guard, |value| accept.wants(value.name)).map(name))
+            }
+            Op::Lease(turns) => {
+                let mut lease = ring.lease(turns);
+                Ret::Members(std::iter::from_fn(|| lease.next(&guard)).map(name).collect())
+            }
+            Op::Retain(accept) => {
+                ring.retain(|value| accept.wants(value.name));
+                Ret::Nothing
+            }
+            Op::Clear => {
+                ring.retain(|value| Accept::Nobody.wants(value.name));
+                Ret::Nothing
+            }
+            Op::Len => Ret::Count(ring.len()),
+            Op::Iter => Ret::Members(ring.iter(&guard).map(name).collect()),
+            Op::IterBack => Ret::Members(ring.iter(&guard).rev().map(name).collect()),
+        }
+    }
+
+    fn insert(&mut self, at: At, name: Name) -> bool {
+        self.tally.made[name as usize].fetch_add(1, Relaxed);
+        let value = Watched { name, tally: Arc::clone(&self.tally) };
+        let inserted = match at {
+            At::Front => Ok(self.ring.push_front(value)),
+            At::Back => Ok(self.ring.push_back(value)),
+            At::Before(anchor) => self.ring.insert_before(self.keys[&anchor], value),
+            At::After(anchor) => self.ring.insert_after(self.keys[&anchor], value),
+        };
+        // A refused value comes back, and is dropped here.
+        inserted.map(|key| self.keys.insert(name, key)).is_ok()
+    }
+}

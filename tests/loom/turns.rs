@@ -1,0 +1,88 @@
+//! Turns against everything that changes the ring.
+
+use crate::{
+    common::sequential::{Accept, At::{After, Back, Before, Front}, Op::{Insert, Lease, Next, NextWhere, Remove}},
+    harness::Model,
+};
+
+#[test]
+fn next_against_removal_of_the_member_last_returned() {
+    Model::of(&[0, 1, 2]).after(&[Next]).thread(&[Next]).thread(&[Remove(0)]).timed().explore(100);
+}
+
+#[test]
+fn next_against_removal_of_the_member_that_is_next() {
+    Model::of(&[0, 1, 2]).after(&[Next]).thread(&[Next, Next]).thread(&[Remove(1)]).explore(100);
+}
+
+#[test]
+fn next_against_removal_of_both_neighbours_of_the_cursor() {
+    Model::of(&[0, 1, 2]).after(&[Next]).thread(&[Next]).thread(&[Remove(0), Remove(1)]).explore(100);
+}
+
+#[test]
+fn next_against_an_insert_behind_the_cursor() {
+    Model::of(&[0, 1]).after(&[Next]).thread(&[Next]).thread(&[Insert(After(0), 2)]).timed().explore(100);
+}
+
+#[test]
+fn next_past_the_end_against_pushes_at_both_ends() {
+    Model::of(&[0]).after(&[Next]).thread(&[Next]).thread(&[Insert(Back, 1), Insert(Front, 2)]).explore(100);
+}
+
+#[test]
+fn next_past_the_end_while_a_member_comes_and_goes_there() {
+    Model::of(&[0, 1])
+        .after(&[Next, Next])
+        .thread(&[Next])
+        .thread(&[Insert(Back, 2), Insert(Front, 3), Remove(2)])
+        .explore(100);
+}
+
+#[test]
+fn next_in_a_ring_that_becomes_empty() {
+    Model::of(&[0]).thread(&[Next, Next]).thread(&[Remove(0)]).timed().explore(100);
+}
+
+#[test]
+fn next_in_a_ring_that_was_empty() {
+    Model::of(&[]).thread(&[Next, Next]).thread(&[Insert(Back, 0), Remove(0)]).explore(100);
+}
+
+#[test]
+fn two_pickers_share_a_lap() {
+    Model::of(&[0, 1, 2]).thread(&[Next, Next]).thread(&[Next]).timed().explore(20);
+}
+
+#[test]
+fn two_pickers_against_a_removal() {
+    Model::of(&[0, 1, 2]).after(&[Next]).thread(&[Next]).thread(&[Next]).thread(&[Remove(1)]).explore(1000);
+}
+
+#[test]
+fn next_against_insert_in_front_of_a_member_that_is_removed() {
+    Model::of(&[0, 1])
+        .after(&[Next, Next])
+        .thread(&[Insert(Before(1), 2)])
+        .thread(&[Remove(1), Next])
+        .explore(100);
+}
+
+#[test]
+fn next_where_against_removal() {
+    Model::of(&[0, 1, 2]).after(&[Next]).thread(&[NextWhere(Accept::AllBut(1))]).thread(&[Remove(2)]).explore(100);
+}
+
+#[test]
+fn next_where_against_inserts_on_its_way() {
+    Model::of(&[0, 1, 2])
+        .after(&[Next])
+        .thread(&[NextWhere(Accept::AllBut(1))])
+        .thread(&[Insert(After(0), 3), Insert(After(1), 4)])
+        .explore(100);
+}
+
+#[test]
+fn a_lease_against_removal() {
+    Model::of(&[0, 1, 2]).after(&[Next]).thread(&[Lease(1), Next]).thread(&[Remove(1)]).explore(100);
+}

@@ -1,0 +1,22 @@
+//! What a reader would object to, found by machine.
+
+use crate::{
+    rules,
+    run::{Outcome, Run},
+};
+
+/// Format, lints, docs, own rules, and whether the crate can be published.
+pub(crate) fn all(_: &[String]) -> Outcome {
+    Run::cargo("fmt --all --check").check()?;
+    rules::all(&[])?;
+    Run::cargo("clippy --workspace --all-targets -- --deny warnings").check()?;
+    // The models compile under a cfg of their own.
+    Run::cargo("clippy --package rondel --lib --test loom --target-dir target/loom")
+        .arg("--config")
+        .arg("build.rustflags=['--cfg','rondel_loom','--cfg','crossbeam_loom','--deny','warnings']")
+        .check()?;
+    Run::cargo("doc --workspace --no-deps --document-private-items")
+        .env("RUSTDOCFLAGS", "--deny warnings")
+        .check()?;
+    Run::cargo("package --package rondel --allow-dirty --quiet").check()
+}

@@ -1,0 +1,68 @@
+//! The checks of this repository, each as a command: `cargo xtask` lists them.
+//!
+//! Uses nothing but the standard library, so that it builds in a second on a bare machine.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
+
+mod lint;
+mod models;
+mod rules;
+mod run;
+mod sanitize;
+mod test;
+
+use std::process::ExitCode;
+
+use run::Outcome;
+
+/// A name, what it does and takes, and the function.
+type Command = (&'static str, &'static str, fn(&[String]) -> Outcome);
+
+const COMMANDS: &[Command] = &[
+    ("test", "every test; installs what they need (a redis-server)       ~5 min", test::all),
+    ("lint", "format, clippy, docs, this repository's own rules, package  ~3 min", lint::all),
+    ("rules", "this repository's own rules alone                           ~1 s", rules::all),
+    ("models", "[full] the ring's models under loom             ~2 min, full ~30 min", models::all),
+    (
+        "miri",
+        "[SEEDS] the ring's tests under Miri (nightly)          16 seeds ~10 min",
+        sanitize::miri,
+    ),
+    (
+        "tsan",
+        "the ring's tests under ThreadSanitizer (nightly)            ~5 min",
+        sanitize::thread,
+    ),
+    (
+        "asan",
+        "the ring's tests under AddressSanitizer (nightly)           ~3 min",
+        sanitize::address,
+    ),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        list();
+        return ExitCode::from(64);
+    };
+    let Some((.., command)) = COMMANDS.iter().find(|(known, ..)| known == name) else {
+        eprintln!("xtask: there is no command `{name}`");
+        list();
+        return ExitCode::from(64);
+    };
+    match command(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask {name}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() {
+    println!("usage: cargo xtask COMMAND\n");
+    for (name, what, _) in COMMANDS {
+        println!("  {name:8} {what}");
+    }
+}
