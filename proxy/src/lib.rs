@@ -43,6 +43,7 @@ mod body;
 mod tunnel;
 mod respond;
 
+pub mod demo;
 pub mod telemetry;
 
 pub use accept::{bind, serve};
