@@ -116,6 +116,11 @@ impl Client {
         self.deadline.store(PASSED, Ordering::Relaxed);
     }
 
+    /// An idle connection is to be closed; it is given a little time for its last bytes.
+    pub(crate) fn linger(&self) {
+        self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.head));
+    }
+
     fn rest(&self) {
         self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.idle));
     }

@@ -37,6 +37,7 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
     let mut stop = pin!(client.worker.stop.draining());
     let mut stop_awaited = false;
     let mut asked = false;
+    let mut closing = false;
     let mut alarm = pin!(Alarm::default());
     let end = poll_fn(|cx| {
         loop {
@@ -63,11 +64,16 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
             }
             match client.phase() {
                 Phase::Head => return Poll::Ready(End::SlowHead),
-                Phase::Idle => Pin::new(&mut connection).graceful_shutdown(),
+                // It has had its time to close, too: it does not read our last bytes.
+                Phase::Idle if closing => return Poll::Ready(End::Closed),
+                Phase::Idle => {
+                    closing = true;
+                    client.linger();
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
                 // The one who waits sees it when polled.
-                Phase::Busy => {}
+                Phase::Busy => client.expire(),
             }
-            client.expire();
         }
     });
     if let End::SlowHead = end.await
