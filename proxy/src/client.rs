@@ -15,9 +15,9 @@ use hyper::header::HeaderValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    accept::{OpenConnection, Worker},
     clock::Tick,
     headers::HostValues,
+    worker::{OpenConnection, Worker},
 };
 
 /// What a connection is doing, which decides what its deadline means.

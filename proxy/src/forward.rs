@@ -22,6 +22,7 @@ use crate::{
     client::Exchange,
     error::Failure,
     framing, headers,
+    pick::Rotation,
     pool::{self, Connection, Upstream},
     settings::HostPolicy,
 };
@@ -92,13 +93,19 @@ pub(crate) async fn forward(
         }
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
-        in_flight = match proxy.rotation.another(&tried) {
-            Some(another) => another,
-            // A lone server that closed an old connection under us is as well as before.
-            None if failure == Failure::Cut && tried.len() == 1 => in_flight,
-            None => return Err(failure),
-        };
+        in_flight = second_choice(&proxy.rotation, &tried, in_flight, failure).ok_or(failure)?;
     }
+}
+
+fn second_choice(
+    rotation: &Rotation,
+    tried: &[u32],
+    last: InFlight,
+    failure: Failure,
+) -> Option<InFlight> {
+    // A lone server that closed an old connection under us is as well as before.
+    let again = failure == Failure::Cut && tried.len() == 1;
+    rotation.another(tried).or_else(|| again.then_some(last))
 }
 
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.

@@ -69,14 +69,15 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let drained = background.block_on(async {
         let stop = Stop::new();
         tokio::spawn(obey_signals(Signals::listen()?, stop.clone()));
+        let servers = settings.servers.len();
+        let _demo = play_missing_servers(&settings).await;
+        let proxy = Proxy::new(settings, background.handle())?;
         tracing::info!(
             address = %listeners[0].local_addr()?,
-            servers = settings.servers.len(),
+            servers,
             workers = listeners.len(),
             "listening"
         );
-        let _demo = play_missing_servers(&settings).await;
-        let proxy = Proxy::new(settings, background.handle())?;
         anyhow::Ok(rondel_proxy::serve(proxy, listeners, stop).await?)
     })?;
     if drained {
