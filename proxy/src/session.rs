@@ -72,6 +72,21 @@ pub struct SessionSettings {
     pub secure: bool,
 }
 
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            cookie: "rondel_sid".to_owned(),
+            secrets: Vec::new(),
+            idle: Duration::from_secs(30 * 60),
+            max: Duration::from_secs(24 * 60 * 60),
+            capture: Vec::new(),
+            fail: SessionFail::Open,
+            redis: None,
+            secure: false,
+        }
+    }
+}
+
 /// What a request gets while the store is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionFail {
