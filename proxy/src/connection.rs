@@ -33,7 +33,8 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
     });
     let io = ClientIo { io: TokioIo::new(stream), client: Arc::clone(&client) };
     let mut connection = client.worker.http.serve_connection(io, service).with_upgrades();
-    let mut watch = Watch::new(&client, pin!(client.worker.stop.draining()));
+    let stop = pin!(client.worker.stop.draining());
+    let mut watch = Watch::new(&client, stop);
     let end = poll_fn(|cx| {
         loop {
             // First of all, so that a request which has arrived is answered also at the end.
