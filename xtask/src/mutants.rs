@@ -105,7 +105,6 @@ fn copy_tree() -> Outcome<PathBuf> {
         "Cargo.toml",
         "Cargo.lock",
         "README.md",
-        ".cargo",
         "src",
         "tests",
         "benches",
