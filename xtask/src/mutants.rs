@@ -86,7 +86,7 @@ impl Mutant {
                 Err(format!("{} does not compile", self.name))
             } else {
                 // One that goes on for ever is found out as well.
-                Ok(!run().arg(filter).works_within(Duration::from_secs(900)))
+                Ok(!run().arg(filter).works_within(Duration::from_mins(15)))
             }
         });
         fs::write(&file, original).map_err(|e| e.to_string())?;
