@@ -807,3 +807,39 @@ fn sessions_and_their_futures_can_be_sent() {
     sent(&future);
     runtime().block_on(future);
 }
+
+// ------------------------------------------------------------------- other kinds of deployment
+
+#[test]
+fn a_cluster_keeps_sessions_too() {
+    let redis = RedisServer::start_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-announce-ip",
+        "127.0.0.1",
+    ]);
+    redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    until("the cluster is up", || {
+        redis.text(&["CLUSTER", "INFO"]).unwrap().contains("cluster_state:ok")
+    });
+    let url = redis.url().replace("redis://", "redis-cluster://");
+    let proxy = Proxy::new(|settings| settings.redis = Some(url)).connected();
+    let mut clients = known_clients(&proxy);
+    serve(&proxy, &mut clients, 100);
+    assert!(proxy.flush());
+    let answer = proxy.get(&mut clients[9], &[]);
+    assert_eq!(redis.text(&["HGET", answer.key(), "d:turn"]).unwrap(), "99");
+}
+
+#[test]
+fn a_sentinel_tells_where_the_sessions_are() {
+    let redis = RedisServer::start();
+    let sentinel = RedisServer::sentinel_of(&redis);
+    let url = sentinel.url().replace("redis://", "redis-sentinel://") + "?sentinelServiceName=main";
+    let proxy = Proxy::new(|settings| settings.redis = Some(url)).connected();
+    let mut clients = known_clients(&proxy);
+    serve(&proxy, &mut clients, 100);
+    assert!(proxy.flush());
+    let answer = proxy.get(&mut clients[9], &[]);
+    assert_eq!(redis.text(&["HGET", answer.key(), "d:turn"]).unwrap(), "99");
+}
