@@ -574,6 +574,23 @@ fn another_proxys_change_is_seen_within_five_seconds() {
 }
 
 #[test]
+fn a_proxy_that_has_not_heard_of_the_end_of_a_session_brings_nothing_of_it_back() {
+    let redis = RedisServer::start();
+    let one = Proxy::over(&redis).connected();
+    let two = Proxy::over(&redis).connected();
+    let mut client = Client::default();
+    let first = one.get(&mut client, &[]);
+    assert!(!two.get(&mut client, &[]).sets_cookie());
+    let mut copy = client.clone();
+    one.exchange(&mut client, &[], "b1", &[("Rondel-Session", "destroy")]);
+    assert!(one.flush());
+    two.exchange(&mut copy, &[], "b2", &[("Rondel-Session-Late", "1")]);
+    assert!(two.flush());
+    assert_eq!(redis.number(&["EXISTS", first.key()]), 0);
+    assert!(two.get(&mut copy, &[]).sets_cookie(), "now it has");
+}
+
+#[test]
 fn a_known_session_costs_no_redis_command() {
     let redis = RedisServer::start();
     let proxy = Proxy::over(&redis).connected();
