@@ -4,31 +4,21 @@
 //! them; and the end of both. Never reads from a connection.
 
 use std::{
-    fmt, io,
+    io,
     net::{SocketAddr, TcpListener as StdListener},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
     time::Duration,
 };
 
-use hyper::server::conn::http1;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
 };
 
 use crate::{
-    client::Client,
-    clock::{Clock, TICK},
-    connection,
-    forward::RetryBudget,
-    pool,
-    proxy::Proxy,
-    stop::Stop,
+    client::Client, clock::TICK, connection, pool, proxy::Proxy, stop::Stop, worker::Worker,
 };
 
 /// Opens one listener per worker on the same address, so that the kernel deals connections out to
@@ -105,38 +95,7 @@ fn connections_by_open_files() -> usize {
     usize::try_from(files).unwrap_or(usize::MAX).max(1)
 }
 
-/// Most that is read or written at once.
-pub(crate) const BUFFER: usize = 64 * 1024;
-
-/// What the connections of one thread share.
-pub(crate) struct Worker {
-    pub(crate) proxy: Arc<Proxy>,
-    pub(crate) clock: Clock,
-    pub(crate) retries: RetryBudget,
-    pub(crate) http: http1::Builder,
-    pub(crate) stop: Stop,
-    open: AtomicUsize,
-    all_closed: Notify,
-}
-
 impl Worker {
-    fn new(proxy: Arc<Proxy>, stop: Stop) -> Self {
-        let mut http = http1::Builder::new();
-        // The connection's own timer also covers the time that a head may take.
-        http.header_read_timeout(None)
-            .max_header_size(proxy.limits.head_bytes)
-            .max_buf_size(BUFFER.max(proxy.limits.head_bytes));
-        Self {
-            proxy,
-            clock: Clock::new(),
-            retries: RetryBudget::new(),
-            http,
-            stop,
-            open: AtomicUsize::new(0),
-            all_closed: Notify::new(),
-        }
-    }
-
     async fn run(self: Arc<Self>, listener: StdListener, permits: Arc<Semaphore>) -> bool {
         tokio::spawn(Arc::clone(&self).tick());
         match TcpListener::from_std(listener) {
@@ -206,43 +165,6 @@ impl Worker {
         let _ = stream.set_nodelay(true);
         let client = Client::new(Arc::clone(self), peer, permit);
         tokio::spawn(connection::serve(stream, client));
-    }
-
-    async fn closed(&self) {
-        loop {
-            let changed = self.all_closed.notified();
-            if self.open.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
-
-impl fmt::Debug for Worker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("open", &self.open).finish_non_exhaustive()
-    }
-}
-
-/// Counts one connection of a worker for as long as anything uses it.
-#[derive(Debug)]
-pub(crate) struct OpenConnection(Arc<Worker>);
-
-impl OpenConnection {
-    pub(crate) fn count(worker: &Arc<Worker>) -> Self {
-        worker.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(worker))
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        // ORDERING: Release pairs with the Acquire in `closed`, which then knows that the
-        // connection's work is done.
-        if self.0.open.fetch_sub(1, Ordering::Release) == 1 {
-            self.0.all_closed.notify_waiters();
-        }
     }
 }
 

@@ -15,9 +15,9 @@ use hyper::header::HeaderValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    accept::{OpenConnection, Worker},
     clock::Tick,
     headers::HostValues,
+    worker::{OpenConnection, Worker},
 };
 
 /// What a connection is doing, which decides what its deadline means.
@@ -114,6 +114,11 @@ impl Client {
     /// Said by the connection's task once the deadline is over.
     pub(crate) fn expire(&self) {
         self.deadline.store(PASSED, Ordering::Relaxed);
+    }
+
+    /// An idle connection is to be closed; it is given a little time for its last bytes.
+    pub(crate) fn linger(&self) {
+        self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.head));
     }
 
     fn rest(&self) {

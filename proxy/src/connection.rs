@@ -33,41 +33,21 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
     });
     let io = ClientIo { io: TokioIo::new(stream), client: Arc::clone(&client) };
     let mut connection = client.worker.http.serve_connection(io, service).with_upgrades();
-
-    let mut stop = pin!(client.worker.stop.draining());
-    let mut stop_awaited = false;
-    let mut asked = false;
-    let mut alarm = pin!(Alarm::default());
+    let stop = pin!(client.worker.stop.draining());
+    let mut watch = Watch::new(&client, stop);
     let end = poll_fn(|cx| {
         loop {
+            // First of all, so that a request which has arrived is answered also at the end.
             // Errors are the client's: a reset, a malformed head. hyper has answered what can be.
             if Pin::new(&mut connection).poll(cx).is_ready() {
                 return Poll::Ready(End::Closed);
             }
-            // Asked after the first poll, so that a request which has arrived is answered.
-            // A task's waker does not change: awaiting the signal once is enough to be woken by
-            // it, and later polls cost a load.
-            let given = if stop_awaited {
-                client.worker.stop.is_draining()
-            } else {
-                stop_awaited = true;
-                stop.as_mut().poll(cx).is_ready()
-            };
-            if given && !asked {
-                asked = true;
-                Pin::new(&mut connection).graceful_shutdown();
-                continue;
+            match watch.next(cx) {
+                Next::Wait => return Poll::Pending,
+                Next::Poll => {}
+                Next::FinishAndClose => Pin::new(&mut connection).graceful_shutdown(),
+                Next::End(end) => return Poll::Ready(end),
             }
-            if alarm.as_mut().poll(&client, cx).is_pending() {
-                return Poll::Pending;
-            }
-            match client.phase() {
-                Phase::Head => return Poll::Ready(End::SlowHead),
-                Phase::Idle => Pin::new(&mut connection).graceful_shutdown(),
-                // The one who waits sees it when polled.
-                Phase::Busy => {}
-            }
-            client.expire();
         }
     });
     if let End::SlowHead = end.await
@@ -82,6 +62,66 @@ enum End {
     SlowHead,
 }
 
+/// What is to be done with the hyper connection after it was polled.
+enum Next {
+    Wait,
+    Poll,
+    FinishAndClose,
+    End(End),
+}
+
+/// Ends the connection from outside: on the signal to stop, and when its time is over.
+struct Watch<'c, S> {
+    client: &'c Client,
+    stop: Pin<&'c mut S>,
+    stop_awaited: bool,
+    stop_obeyed: bool,
+    alarm: Alarm,
+    closing: bool,
+}
+
+impl<'c, S: Future<Output = ()>> Watch<'c, S> {
+    fn new(client: &'c Client, stop: Pin<&'c mut S>) -> Self {
+        let alarm = Alarm::default();
+        Self { client, stop, stop_awaited: false, stop_obeyed: false, alarm, closing: false }
+    }
+
+    fn next(&mut self, cx: &mut Context<'_>) -> Next {
+        if self.stop_is_given(cx) && !self.stop_obeyed {
+            self.stop_obeyed = true;
+            return Next::FinishAndClose;
+        }
+        if self.alarm.poll(self.client, cx).is_pending() {
+            return Next::Wait;
+        }
+        match self.client.phase() {
+            Phase::Head => Next::End(End::SlowHead),
+            // It has had its time to close, too: it does not read our last bytes.
+            Phase::Idle if self.closing => Next::End(End::Closed),
+            Phase::Idle => {
+                self.closing = true;
+                self.client.linger();
+                Next::FinishAndClose
+            }
+            // The one who waits sees it when polled.
+            Phase::Busy => {
+                self.client.expire();
+                Next::Poll
+            }
+        }
+    }
+
+    /// A task's waker does not change: awaiting the signal once is enough to be woken by it, and
+    /// later calls cost a load.
+    fn stop_is_given(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.stop_awaited {
+            return self.client.worker.stop.is_draining();
+        }
+        self.stop_awaited = true;
+        self.stop.as_mut().poll(cx).is_ready()
+    }
+}
+
 /// The connection's one timer.
 ///
 /// It is set anew only when it goes off early or a nearer deadline turns up, and not by each
@@ -94,15 +134,14 @@ struct Alarm {
 
 impl Alarm {
     /// Ready once the client's deadline, as it is now, has passed.
-    fn poll(mut self: Pin<&mut Self>, client: &Client, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = client.deadline() else { return Poll::Pending };
-        let this = &mut *self;
-        let sleep = match &mut this.sleep {
-            Some(sleep) if sleep.is_elapsed() && this.armed_for >= due => {
-                this.sleep = None;
+        let sleep = match &mut self.sleep {
+            Some(sleep) if sleep.is_elapsed() && self.armed_for >= due => {
+                self.sleep = None;
                 return Poll::Ready(());
             }
-            Some(sleep) if !sleep.is_elapsed() && this.armed_for <= due => return Poll::Pending,
+            Some(sleep) if !sleep.is_elapsed() && self.armed_for <= due => return Poll::Pending,
             Some(sleep) => {
                 sleep.as_mut().reset(client.worker.clock.instant(due));
                 sleep
@@ -111,7 +150,7 @@ impl Alarm {
                 none.insert(Box::pin(tokio::time::sleep_until(client.worker.clock.instant(due))))
             }
         };
-        this.armed_for = due;
+        self.armed_for = due;
         sleep.as_mut().poll(cx)
     }
 }

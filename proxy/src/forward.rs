@@ -22,6 +22,7 @@ use crate::{
     client::Exchange,
     error::Failure,
     framing, headers,
+    pick::Rotation,
     pool::{self, Connection, Upstream},
     settings::HostPolicy,
 };
@@ -45,18 +46,22 @@ pub(crate) enum Link {
 
 /// How an attempt failed, which decides who may be asked next.
 enum Lost {
-    /// The server has seen nothing of it.
-    NeverSent(Box<Request<Upload>>, Failure),
+    /// The server has seen nothing of it, and the request is back in its place.
+    NeverSent(Failure),
     /// It was sent, and the connection ended before a byte of a response.
     Unanswered,
     /// The server has begun to answer, or has had its time.
     Final(Failure),
 }
 
+/// Where a request waits to be sent: empty while a server has it. It is large, so it stays in one
+/// place and is not passed from hand to hand.
+type Slot = Option<Request<Upload>>;
+
 /// Sends the request to the picked server, and if that fails to others as long as it is safe.
 pub(crate) async fn forward(
     exchange: &Exchange,
-    mut request: Request<Upload>,
+    request: Request<Upload>,
     mut in_flight: InFlight,
 ) -> Result<Reply, Failure> {
     let proxy = &exchange.client().worker.proxy;
@@ -67,56 +72,61 @@ pub(crate) async fn forward(
     let mut fresh = false;
     // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
     let own_host = proxy.host == HostPolicy::Backend || !request.headers().contains_key(HOST);
+    let mut slot = Some(request);
     loop {
-        if own_host {
-            let host = in_flight.backend().authority().clone();
-            request.headers_mut().insert(HOST, host);
+        if own_host && let Some(request) = &mut slot {
+            request.headers_mut().insert(HOST, in_flight.backend().authority().clone());
         }
-        let failure = match attempt(exchange, in_flight.backend(), request, fresh).await {
+        let failure = match attempt(exchange, in_flight.backend(), &mut slot, fresh).await {
             Ok((response, link)) => return Ok(Reply { response, link, in_flight }),
             Err(Lost::Final(failure)) => return Err(failure),
-            Err(Lost::NeverSent(back, failure)) => {
-                request = *back;
-                failure
-            }
+            Err(Lost::NeverSent(failure)) => failure,
             Err(Lost::Unanswered) => {
-                let again = copy.take().filter(|_| retries.take());
-                request = again.ok_or(Failure::Cut)?;
-                // The next one must not die of old age as well.
+                slot = copy.take().filter(|_| retries.take());
+                // The next connection must not die of old age as well.
                 fresh = true;
                 Failure::Cut
             }
         };
+        if slot.is_none() {
+            return Err(failure);
+        }
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
-        in_flight = match proxy.rotation.another(&tried) {
-            Some(another) => another,
-            // A lone server that closed an old connection under us is as well as before.
-            None if failure == Failure::Cut && tried.len() == 1 => in_flight,
-            None => return Err(failure),
-        };
+        in_flight = second_choice(&proxy.rotation, &tried, in_flight, failure).ok_or(failure)?;
     }
+}
+
+fn second_choice(
+    rotation: &Rotation,
+    tried: &[u32],
+    last: InFlight,
+    failure: Failure,
+) -> Option<InFlight> {
+    // A lone server that closed an old connection under us is as well as before.
+    let again = failure == Failure::Cut && tried.len() == 1;
+    rotation.another(tried).or_else(|| again.then_some(last))
 }
 
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.
 async fn attempt(
     exchange: &Exchange,
     backend: &Backend,
-    mut request: Request<Upload>,
+    slot: &mut Slot,
     fresh: bool,
 ) -> Result<(Response<Incoming>, Link), Lost> {
     let worker = &exchange.client().worker;
     while !fresh && let Some(idle) = pool::take(backend, worker.clock.now()) {
-        match send(exchange, backend, idle, request).await {
-            Err(Lost::NeverSent(back, _)) => request = *back,
+        match send(exchange, backend, idle, slot).await {
+            Err(Lost::NeverSent(_)) => {}
             sent => return sent,
         }
     }
     match pool::connect(backend, &worker.proxy.limits).await {
-        Ok(new) => send(exchange, backend, new, request).await,
+        Ok(new) => send(exchange, backend, new, slot).await,
         Err(error) => {
             tracing::debug!(server = backend.id(), %error, "cannot connect");
-            Err(Lost::NeverSent(Box::new(request), Failure::Connect))
+            Err(Lost::NeverSent(Failure::Connect))
         }
     }
 }
@@ -126,8 +136,9 @@ async fn send(
     exchange: &Exchange,
     backend: &Backend,
     mut upstream: Box<Upstream>,
-    request: Request<Upload>,
+    slot: &mut Slot,
 ) -> Result<(Response<Incoming>, Link), Lost> {
+    let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
     exchange.await_server();
     let mut answer = pin!(upstream.sender.try_send_request(request));
     let mut ended = false;
@@ -142,11 +153,14 @@ async fn send(
     });
     match outcome.await {
         Some(Ok(response)) => accept_response(response, ended, upstream, exchange, backend).await,
-        Some(Err(error)) => Err(lost(error, upstream.connection)),
+        Some(Err(error)) => Err(lost(error, Some(upstream.connection), slot)),
         None if ended => {
             // It ended before it took the request, and hands it back when it is dropped.
             drop(upstream);
-            Err(answer.await.map_or_else(lost_unsent, |_| Lost::Final(Failure::BadResponse)))
+            match answer.await {
+                Ok(_) => Err(Lost::Final(Failure::BadResponse)),
+                Err(error) => Err(lost(error, None, slot)),
+            }
         }
         None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
         None => Err(Lost::Final(Failure::Timeout)),
@@ -200,26 +214,25 @@ async fn switch(
 }
 
 /// Why there is no response, from what hyper says and what it has read.
-fn lost(mut error: TrySendError<Request<Upload>>, connection: Connection) -> Lost {
+fn lost(
+    mut error: TrySendError<Request<Upload>>,
+    connection: Option<Connection>,
+    slot: &mut Slot,
+) -> Lost {
     if let Some(request) = error.take_message() {
-        return Lost::NeverSent(Box::new(request), Failure::Cut);
+        *slot = Some(request);
+        return Lost::NeverSent(Failure::Cut);
     }
     let error = error.into_error();
     tracing::debug!(%error, "no response");
+    let read = connection.is_some_and(|ended| !ended.into_parts().read_buf.is_empty());
     if error.is_user() || error.is_body_write_aborted() {
         // The body that we were sending broke off: it is the client's.
         Lost::Final(Failure::RequestBody)
-    } else if error.is_parse() || !connection.into_parts().read_buf.is_empty() {
+    } else if error.is_parse() || read {
         Lost::Final(Failure::BadResponse)
     } else {
         Lost::Unanswered
-    }
-}
-
-fn lost_unsent(mut error: TrySendError<Request<Upload>>) -> Lost {
-    match error.take_message() {
-        Some(back) => Lost::NeverSent(Box::new(back), Failure::Cut),
-        None => Lost::Unanswered,
     }
 }
 

@@ -3,6 +3,8 @@
 //! Owns the refusal of what two parsers could read differently, as far as it shows in a parsed
 //! head (RFC 9112, sections 3 to 6). Never changes a message.
 
+use std::net::Ipv6Addr;
+
 use hyper::{
     HeaderMap, Method, Request, Response, Uri, Version,
     header::{self, HeaderValue},
@@ -78,46 +80,29 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Fa
 /// `uri-host [":" port]` of RFC 3986, without the characters that nobody uses in a name and that
 /// some parsers take for a separator.
 fn is_authority(value: &[u8]) -> bool {
-    let (host, port) = match value {
-        [b'[', rest @ ..] => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
-            let inside =
-                rest[..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
-            if !inside || end < 2 {
-                return false;
-            }
-            match &rest[end + 1..] {
-                [] => return true,
-                [b':', port @ ..] => return is_port(port),
-                _ => return false,
-            }
-        }
-        _ => match value.iter().position(|byte| *byte == b':') {
-            Some(colon) => (&value[..colon], Some(&value[colon + 1..])),
-            None => (value, None),
-        },
-    };
-    let name = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'.' | b'-'
-                    | b'_'
-                    | b'~'
-                    | b'%'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b';'
-                    | b'='
-            )
-    };
-    !host.is_empty() && host.iter().all(name) && port.is_none_or(is_port)
+    if let [b'[', rest @ ..] = value {
+        return is_rest_of_ipv6_authority(rest);
+    }
+    let colon = value.iter().position(|byte| *byte == b':');
+    let (host, port) = value.split_at(colon.unwrap_or(value.len()));
+    let name = |b: &u8| b.is_ascii_alphanumeric() || b".-_~%!$&'()*+;=".contains(b);
+    !host.is_empty() && host.iter().all(name) && is_colon_and_port(port)
+}
+
+/// `[` has been read.
+fn is_rest_of_ipv6_authority(rest: &[u8]) -> bool {
+    let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+    let address = std::str::from_utf8(&rest[..end]).ok();
+    let good = address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    good && is_colon_and_port(&rest[end + 1..])
+}
+
+fn is_colon_and_port(text: &[u8]) -> bool {
+    match text {
+        [] => true,
+        [b':', digits @ ..] => is_port(digits),
+        _ => false,
+    }
 }
 
 fn is_port(digits: &[u8]) -> bool {

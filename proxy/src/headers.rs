@@ -242,8 +242,10 @@ impl HostValues {
         }
         line.push_str(";proto=http");
         let forwarded = HeaderValue::try_from(line);
+        // A copy: a clone would keep the whole buffer that the request was read into.
+        let copy = |host: &HeaderValue| HeaderValue::from_bytes(host.as_bytes()).ok();
         Self {
-            host: host.cloned(),
+            host: host.and_then(copy),
             forwarded: forwarded.unwrap_or_else(|_| HeaderValue::from_static("for=unknown")),
         }
     }

@@ -30,6 +30,7 @@ mod stop;
 
 // The path of a request, in its order.
 mod accept;
+mod worker;
 mod client;
 mod connection;
 mod proxy;

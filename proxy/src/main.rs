@@ -10,6 +10,7 @@ use std::{
 use clap::{Parser as _, error::ErrorKind};
 use rondel_proxy::{
     Proxy, Stop,
+    demo::{self, DemoServer},
     settings::{Args, Settings},
     telemetry,
 };
@@ -68,13 +69,15 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let drained = background.block_on(async {
         let stop = Stop::new();
         tokio::spawn(obey_signals(Signals::listen()?, stop.clone()));
+        let servers = settings.servers.len();
+        let _demo = play_missing_servers(&settings).await;
+        let proxy = Proxy::new(settings, background.handle())?;
         tracing::info!(
             address = %listeners[0].local_addr()?,
-            servers = settings.servers.len(),
+            servers,
             workers = listeners.len(),
             "listening"
         );
-        let proxy = Proxy::new(settings, background.handle())?;
         anyhow::Ok(rondel_proxy::serve(proxy, listeners, stop).await?)
     })?;
     if drained {
@@ -83,6 +86,17 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tracing::warn!("stopped, with requests cut off");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// With `--demo`, whoever is in the servers file and does not run is played.
+async fn play_missing_servers(settings: &Settings) -> Vec<DemoServer> {
+    if !settings.demo {
+        return Vec::new();
+    }
+    let servers = settings.servers.iter();
+    let named: Vec<_> =
+        servers.map(|server| (server.host.clone(), server.port, server.authority())).collect();
+    demo::start(&named).await
 }
 
 struct Signals {

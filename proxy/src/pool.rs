@@ -18,11 +18,11 @@ use tokio::{
 };
 
 use crate::{
-    accept::BUFFER,
     backend::Backend,
     body::Upload,
     clock::{TICK, Tick, ticks},
     settings::Limits,
+    worker::BUFFER,
 };
 
 pub(crate) type Connection = http1::Connection<TokioIo<TcpStream>, Upload>;

@@ -52,15 +52,11 @@ impl Proxy {
 
 /// Answers one request, whatever becomes of it.
 pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
-    let exchange = Arc::clone(&client).begin();
-    let mut response = match pass(&exchange, request).await {
+    let exchange = client.begin();
+    match pass(&exchange, request).await {
         Ok((reply, switched)) => respond::with_reply(reply, switched, exchange),
         Err(failure) => respond::with_failure(failure, exchange),
-    };
-    if client.worker.stop.is_draining() {
-        respond::as_the_last(&mut response);
     }
-    response
 }
 
 async fn pass(

@@ -16,6 +16,8 @@ use crate::{
 };
 
 const RONDEL_ERROR: HeaderName = HeaderName::from_static("rondel-error");
+/// Tells the client that no further request is taken on this connection.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// A server's answer, streamed; or the answer that this connection is now a tunnel.
 pub(crate) fn with_reply(
@@ -39,6 +41,9 @@ pub(crate) fn with_reply(
             return Response::from_parts(head, Payload::own(String::new(), exchange));
         }
     };
+    if exchange.client().worker.stop.is_draining() {
+        head.headers.insert(header::CONNECTION, CLOSE);
+    }
     let download = Download { body, upstream, in_flight, broken: None };
     Response::from_parts(head, Payload::of_server(download, exchange))
 }
@@ -46,6 +51,7 @@ pub(crate) fn with_reply(
 /// An answer of our own: a status, a word for machines, a line for people.
 pub(crate) fn with_failure(failure: Failure, exchange: Exchange) -> Response<Payload> {
     exchange.clear_deadline();
+    let last = failure.poisons_connection() || exchange.client().worker.stop.is_draining();
     let (status, word) = failure.status_and_word();
     let mut response = Response::new(Payload::own(format!("{failure}\n"), exchange));
     *response.status_mut() = status;
@@ -59,15 +65,8 @@ pub(crate) fn with_failure(failure: Failure, exchange: Exchange) -> Response<Pay
         let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
         headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
-    if failure.poisons_connection() {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if last {
+        headers.insert(header::CONNECTION, CLOSE);
     }
     response
-}
-
-/// Tells the client that no request is taken on this connection any more.
-pub(crate) fn as_the_last(response: &mut Response<Payload>) {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
 }

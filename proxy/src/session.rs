@@ -2,8 +2,8 @@
 //!
 //! Owns the rules: when a session begins, what a request is given of it, what a response may
 //! change, when a cookie is set. Where records are kept, and what happens when that place does not
-//! answer, is the business of `session/store.rs`. Never waits for the store longer than a request
-//! may, and never writes a cookie, a token or a value into a log.
+//! answer, is the business of `store`. Never waits for the store longer than a request may, and
+//! never writes a cookie, a token or a value into a log.
 //!
 //! ```text
 //! request  -> open: token? pass by : cookie -> MAC -> record -> Session

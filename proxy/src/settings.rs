@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "rondel-proxy", version, about)]
 pub struct Args {
-    /// Servers, one a line: URL [weight=N] [max=N] [name=ID] [backup]
+    /// Servers, one a line: a URL and, where wanted, weight=N max=N name=ID backup
     #[arg(short, long, value_name = "FILE", env = "RONDEL_FILE")]
     file: PathBuf,
 
@@ -104,6 +104,25 @@ pub struct Args {
     /// Check flags and files, report every error, and exit
     #[arg(long)]
     check: bool,
+}
+
+impl Args {
+    /// None: sessions are off.
+    fn sessions(&self, secrets: Vec<Vec<u8>>) -> Option<SessionSettings> {
+        (self.session == Switch::On).then(|| SessionSettings {
+            cookie: self.session_cookie.clone(),
+            secrets,
+            idle: self.session_idle,
+            max: self.session_max,
+            capture: self.session_header.clone(),
+            fail: match self.session_fail {
+                Fail::Open => SessionFail::Open,
+                Fail::Closed => SessionFail::Closed,
+            },
+            redis: self.redis.clone(),
+            secure: false,
+        })
+    }
 }
 
 /// The one of the algorithms that is there.
@@ -239,23 +258,10 @@ impl TryFrom<Args> for Settings {
         if !errors.is_empty() {
             return Err(BadConfiguration(errors));
         }
-        let sessions = (args.session == Switch::On).then(|| SessionSettings {
-            cookie: args.session_cookie,
-            secrets,
-            idle: args.session_idle,
-            max: args.session_max,
-            capture: args.session_header,
-            fail: match args.session_fail {
-                Fail::Open => SessionFail::Open,
-                Fail::Closed => SessionFail::Closed,
-            },
-            redis: args.redis,
-            secure: false,
-        });
         Ok(Self {
             listen: (args.bind, args.port).into(),
             servers,
-            sessions,
+            sessions: args.sessions(secrets),
             trusted: args.trusted_proxy,
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rondel_proxy::settings::HostPolicy;
-use support::{Server, TestProxy, Wire, lines, until, within};
+use support::{ProxyProcess, Server, TestProxy, Wire, lines, until, within};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::Notify,
@@ -544,4 +544,37 @@ async fn localhost_reaches_a_server_on_either_family() {
         let proxy = TestProxy::start(format!("http://localhost:{}", server.address.port())).await;
         assert_eq!(proxy.get("/").await.text(), "a", "{address}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_upload_ends_reaches_the_client() {
+    let server = Server::start(|mut wire, recorder| async move {
+        let Some(head) = wire.read_head().await else { return };
+        recorder.record(head);
+        wire.write("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 4\r\n\r\nmuch")
+            .await;
+        wire.read_to_end().await;
+    })
+    .await;
+    let proxy = TestProxy::before(&[&server]).await;
+    let mut client = proxy.connect().await;
+    client
+        .write(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {MEGABYTES_5}\r\n\r\nabc"))
+        .await;
+    let answer = client.read_answer().await;
+    assert_eq!((answer.status(), answer.text()), (413, "much"));
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn demo_plays_the_servers_that_nobody_runs() {
+    let taken = Server::named("a").await;
+    let free = support::free_address().await;
+    let servers = format!("http://{free}\n{}", taken.line());
+    let proxy = ProxyProcess::start(&servers, &["--demo"]).await;
+    let mut client = Wire::connect(proxy.address).await;
+    let played = client.get("/").await;
+    assert_eq!(played.status(), 200);
+    assert!(played.text().contains(&free.to_string()), "{}", played.text());
+    assert_eq!(client.get("/").await.text(), "a");
 }

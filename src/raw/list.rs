@@ -104,22 +104,26 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// Removes the first member. Its successor follows the sentinel from then on.
     ///
     /// A mark alone could hit a member that is not the first any more. So the sentinel's link is
-    /// held busy first: it can then change only by the unlinking of the member it names, which
+    /// made busy before: it then changes only by the unlinking of the member it names, which
     /// anybody who needs the link brings about.
     pub(crate) fn pop_front<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
         let mut failures = 0;
         loop {
-            let (first, link) = self.first(guard)?;
             let head = self.link(SENTINEL);
-            if head.successor() != first || head.is_popping() {
-                self.finish_pop(head, guard);
+            let first = head.successor();
+            if first == SENTINEL {
+                return None;
+            }
+            if head.is_busy() {
+                self.finish((SENTINEL, head), guard);
                 continue;
             }
-            if !self.slot(SENTINEL).relink(head, head.popping()) {
+            let link = self.link(first);
+            if !self.slot(SENTINEL).relink(head, head.busy()) {
                 back_off(&mut failures);
                 continue;
             }
-            self.finish_pop(head.popping(), guard);
+            self.finish((SENTINEL, head.busy()), guard);
             if self.link(first).is_popped() {
                 // SAFETY: N4, `first` was linked when the sentinel was made busy.
                 return Some(unsafe { self.member(first, link, guard) });
@@ -210,12 +214,11 @@ impl<T: Send + Sync + 'static> Core<T> {
             if link.is_removed() {
                 continue;
             }
-            if link.is_popping() {
-                self.finish_pop(link, guard);
+            if link.is_busy() {
+                self.finish((before, link), guard);
                 continue;
             }
-            // Nothing is linked in front of a removed member: the cursor may stand on it, and
-            // would step back to the new one as if that had had its turn.
+            // Who sees a removal must not act upon it before it is finished.
             let after = link.successor();
             if self.link(after).is_removed() {
                 self.unlink_after((before, link), after, guard);
@@ -236,42 +239,50 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// Takes the removed slot `index` out behind `before`; whether this call did it.
     ///
-    /// The four steps of every unlinking, in this order, by the remover or a helper.
+    /// The steps of every unlinking, in this order, by the remover or a helper:
+    ///
+    /// 1. Make the predecessor's link busy. An insert that looked before the removal could still
+    ///    come in between; from here on it cannot, so the predecessor stays what it is until it
+    ///    is removed itself, and then its own predecessor's link is busy in its stead.
+    /// 2. Move the cursor off, to that predecessor.
+    /// 3. Take the slot out.
+    /// 4. Correct the successor's hint, and leave the value to its grace period.
     pub(super) fn unlink_after(
         self: &Arc<Self>,
         (before, link): Seen,
         index: Index,
         guard: &Guard,
     ) -> bool {
+        let busy = link.busy();
+        if !link.is_busy() && !self.slot(before).relink(link, busy) {
+            return false;
+        }
         if !self.step_off(index, before) {
             return false;
         }
-        // Frozen, since the slot is removed (N3).
-        let removed = self.link(index);
-        if !self.slot(before).relink(link, link.to(removed.successor())) {
+        let gone = self.link(index);
+        if !self.slot(before).relink(busy, busy.past(gone)) {
             return false;
         }
         self.slot(index).set_unlinked();
-        self.correct_hint(removed.successor(), before);
-        self.retire(MemberId::new(index, removed), guard);
+        self.correct_hint(gone.successor(), before);
+        self.retire(MemberId::new(index, gone), guard);
         true
     }
 
-    /// Brings the removal that holds the sentinel's link busy to its end.
-    fn finish_pop(self: &Arc<Self>, head: Link, guard: &Guard) {
-        if !head.is_popping() {
-            return;
-        }
-        let first = head.successor();
-        let mut link = self.link(first);
-        while !link.is_removed() {
-            if self.slot(first).relink(link, link.popped()) {
+    /// Brings what holds a busy link to its end.
+    fn finish(self: &Arc<Self>, (before, link): Seen, guard: &Guard) {
+        let leaving = link.successor();
+        // Only behind the sentinel can it be unmarked: then it is being taken from the front.
+        let mut state = self.link(leaving);
+        while !state.is_removed() {
+            if self.slot(leaving).relink(state, state.popped()) {
                 // ORDERING: Relaxed, see `len`.
                 self.len.fetch_sub(1, Ordering::Relaxed);
             }
-            link = self.link(first);
+            state = self.link(leaving);
         }
-        self.unlink_after((SENTINEL, head), first, guard);
+        self.unlink_after((before, link), leaving, guard);
     }
 
     /// The live slot that links to `index`, with its link; `None` once `index` is unlinked.

@@ -18,7 +18,7 @@
 //! - **N3, the list.** The members are the live slots reached from the sentinel by links. A
 //!   removed slot's link never changes again before the claim, so an unlink, which is an exchange
 //!   on the link of a live predecessor, takes out exactly one slot, once. Nothing is ever linked
-//!   behind a removed slot.
+//!   behind a removed slot, nor behind a slot whose link is busy.
 //! - **N4, the pin.** A thread that saw a slot linked while pinned may use it, its value, and what
 //!   its link names, until it unpins: the claim waits for it. In particular no link or hint that
 //!   it read as its expectation for an exchange can come back with another meaning.

@@ -67,8 +67,8 @@ impl<T> Slot<T> {
 
     /// Says that this slot is out of the list: its hint is of no use any more.
     pub(crate) fn set_unlinked(&self) {
-        // ORDERING: Relaxed, only spares others a search that would find nothing.
-        self.prev.fetch_or(Hint::UNLINKED, Ordering::Relaxed);
+        // ORDERING: E4. Release: who sees it sees the mark too, and does not ask again.
+        self.prev.fetch_or(Hint::UNLINKED, Ordering::Release);
     }
 
     /// Of a vacant slot: links it in front of `below` in the free list.

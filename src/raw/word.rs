@@ -3,11 +3,11 @@
 //! Plain bit arithmetic, no atomics and no meaning beyond the layout:
 //!
 //! ```text
-//!            63      62      61 ................ 24  23 ...... 0
-//! Link     | REMOVED| BUSY  | generation of the slot | successor |
-//! Hint     | UNLINKED|   -  | generation             | predecessor |
-//! MemberId |    -   |   -   | generation             | index     |
-//! Position |        version (40 bits)                | index     |
+//!            63       62    61     60 ................ 24  23 ....... 0
+//! Link     | REMOVED  BUSY  SPENT | generation of the slot | successor   |
+//! Hint     | UNLINKED   -     -   | generation             | predecessor |
+//! MemberId |    -       -     -   | generation             | index       |
+//! Position |          version (40 bits)                     | index       |
 //! ```
 //!
 //! A link carries the generation of the slot that it *stands in*, not of the one it names: so one
@@ -15,7 +15,7 @@
 
 const INDEX_BITS: u32 = 24;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const GENERATION_BITS: u32 = 38;
+const GENERATION_BITS: u32 = 37;
 const GENERATION_MASK: u64 = ((1 << GENERATION_BITS) - 1) << INDEX_BITS;
 
 /// The number of a slot.
@@ -69,21 +69,25 @@ impl MemberId {
 
 /// `slot.next`: the state of a slot, its generation, and the slot that follows it.
 ///
-/// | REMOVED | BUSY | state of a member's slot | of the sentinel |
-/// | --- | --- | --- | --- |
-/// | 0 | 0 | live | |
-/// | 1 | 0 | removed by key | never |
-/// | 1 | 1 | removed from the front | never |
-/// | 0 | 1 | vacant: holds no value | the member that follows is being taken from the front |
+/// | REMOVED | SPENT | the slot is |
+/// | --- | --- | --- |
+/// | 0 | 0 | live |
+/// | 1 | 0 | removed by key, or from the back |
+/// | 1 | 1 | removed from the front |
+/// | 0 | 1 | vacant: it holds no value |
+///
+/// BUSY says that the slot which follows is on its way out, and that nothing may be linked in
+/// between any more: it is removed, or (behind the sentinel) being taken from the front.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Link(pub(crate) u64);
 
 impl Link {
     pub(crate) const REMOVED: u64 = 1 << 63;
     const BUSY: u64 = 1 << 62;
+    const SPENT: u64 = 1 << 61;
 
     /// A slot that was never used.
-    pub(crate) const UNUSED: Self = Self(Self::BUSY);
+    pub(crate) const UNUSED: Self = Self(Self::SPENT);
     /// The sentinel of an empty ring: it follows itself.
     pub(crate) const EMPTY_RING: Self = Self(SENTINEL as u64);
 
@@ -94,7 +98,7 @@ impl Link {
 
     #[inline]
     pub(crate) const fn is_live(self) -> bool {
-        self.0 & (Self::REMOVED | Self::BUSY) == 0
+        self.0 & (Self::REMOVED | Self::SPENT) == 0
     }
 
     #[inline]
@@ -102,18 +106,17 @@ impl Link {
         self.0 & Self::REMOVED != 0
     }
 
-    /// Removed by `pop_front`, not by key.
+    pub(crate) const fn is_busy(self) -> bool {
+        self.0 & Self::BUSY != 0
+    }
+
+    /// Removed by `pop_front`.
     pub(crate) const fn is_popped(self) -> bool {
-        self.0 >> 62 == 0b11
+        self.0 & (Self::REMOVED | Self::SPENT) == Self::REMOVED | Self::SPENT
     }
 
     pub(crate) const fn is_vacant(self) -> bool {
-        self.0 >> 62 == 0b01
-    }
-
-    /// Of the sentinel: its successor is being taken from the front.
-    pub(crate) const fn is_popping(self) -> bool {
-        self.is_vacant()
+        self.0 & (Self::REMOVED | Self::SPENT) == Self::SPENT
     }
 
     /// The same slot, live, with another successor.
@@ -121,20 +124,26 @@ impl Link {
         Self((self.0 & GENERATION_MASK) | successor as u64)
     }
 
+    /// The same slot once the one that follows it, whose link is `gone`, is out. What `gone` said
+    /// of *its* successor now goes for this slot's.
+    pub(crate) const fn past(self, gone: Self) -> Self {
+        Self((self.0 & GENERATION_MASK) | (gone.0 & (Self::BUSY | INDEX_MASK)))
+    }
+
     pub(crate) const fn removed(self) -> Self {
         Self(self.0 | Self::REMOVED)
     }
 
     pub(crate) const fn popped(self) -> Self {
-        Self(self.0 | Self::REMOVED | Self::BUSY)
+        Self(self.0 | Self::REMOVED | Self::SPENT)
     }
 
-    pub(crate) const fn popping(self) -> Self {
+    pub(crate) const fn busy(self) -> Self {
         Self(self.0 | Self::BUSY)
     }
 
     /// Vacant for good: the last generation is never given to a second member.
-    pub(crate) const WORN_OUT: Self = Self(Self::BUSY | GENERATION_MASK);
+    pub(crate) const WORN_OUT: Self = Self(Self::SPENT | GENERATION_MASK);
 
     /// What the slot holds once its member is gone: the next generation, while there is one.
     pub(crate) const fn vacated(self) -> Self {
@@ -142,7 +151,7 @@ impl Link {
         if generation == GENERATION_MASK {
             Self::WORN_OUT
         } else {
-            Self(Self::BUSY | (generation + (1 << INDEX_BITS)))
+            Self(Self::SPENT | (generation + (1 << INDEX_BITS)))
         }
     }
 }
@@ -209,10 +218,18 @@ mod tests {
         assert_eq!(link.removed().successor(), 0x00AB_CDEF);
         assert!(link.removed().is_removed() && !link.removed().is_popped());
         assert!(link.popped().is_removed() && link.popped().is_popped());
+        assert!(link.busy().is_live() && link.busy().is_busy());
         assert!(MemberId::new(7, link).is_live_in(link));
         assert!(!MemberId::new(7, link).is_live_in(link.removed()));
         assert!(MemberId::new(7, link).is_named_by(link.removed()));
         assert!(!MemberId::new(7, link).is_named_by(Link::UNUSED.to(7)));
+    }
+
+    #[test]
+    fn what_follows_a_busy_slot_that_goes_stays_on_its_way_out() {
+        let (kept, gone) = (Link::UNUSED.to(1), Link::UNUSED.to(2).busy().removed());
+        assert_eq!(kept.busy().past(gone), kept.to(2).busy());
+        assert_eq!(kept.busy().past(Link::UNUSED.to(2).removed()), kept.to(2));
     }
 
     #[test]

@@ -74,45 +74,18 @@ impl Model {
         self
     }
 
-    /// Explores the model, and fails if there were fewer executions than `floor`.
-    ///
-    /// Two threads: at most 3 preemptions in the quick form, any number in the full one; three:
-    /// at most 2 and 3.
+    /// Explores the model: see [`explore`].
     #[track_caller]
     pub(crate) fn explore(self, floor: usize) {
-        let full = std::env::var("RONDEL_MODELS").is_ok_and(|form| form == "full");
-        let mut builder = loom::model::Builder::new();
-        builder.max_branches = 100_000;
-        builder.preemption_bound = match (self.threads.len(), full) {
-            (2, true) => None,
-            (2, false) | (_, true) => Some(3),
-            (_, false) => Some(2),
-        };
-        let explored = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&explored);
-        let began = Instant::now();
-        builder.check(move || {
-            count.fetch_add(1, Relaxed);
-            self.run();
-        });
-        let explored = explored.load(Relaxed);
-        let test = std::thread::current();
-        println!(
-            "model {:<50} {explored:>9} executions {:>8.1} s",
-            test.name().unwrap_or("?"),
-            began.elapsed().as_secs_f64()
-        );
-        assert!(
-            explored >= floor,
-            "only {explored} executions, {floor} expected: is --cfg crossbeam_loom set?"
-        );
+        explore(self.threads.len(), floor, move || self.run());
     }
 
     /// One execution.
     fn run(&self) {
         let tally = Arc::new(Tally::default());
         let ring = Arc::new(Ring::new());
-        let mut hand = Hand { ring: Arc::clone(&ring), tally: Arc::clone(&tally), keys: HashMap::new() };
+        let mut hand =
+            Hand { ring: Arc::clone(&ring), tally: Arc::clone(&tally), keys: HashMap::new() };
         let mut initial = State::default();
         let inserts = self.members.iter().map(|&name| Op::Insert(At::Back, name));
         for op in inserts.chain(self.before.iter().copied()) {
@@ -144,6 +117,46 @@ impl Model {
         drop((ring, hand));
         tally.check();
     }
+}
+
+/// Explores every execution of `body`, which runs `threads` threads, and fails if there were fewer
+/// than `floor`.
+///
+/// Two threads: at most 2 preemptions in the quick form, any number in the full one; three: at
+/// most 1, or 3. `RONDEL_PREEMPTIONS` overrules.
+#[track_caller]
+pub(crate) fn explore(threads: usize, floor: usize, body: impl Fn() + Send + Sync + 'static) {
+    let variable = |name| std::env::var(name).ok();
+    let full = variable("RONDEL_MODELS").is_some_and(|form| form == "full");
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 100_000;
+    builder.preemption_bound = match (threads, full) {
+        (2, true) => None,
+        (2, false) => Some(2),
+        (_, true) => Some(3),
+        (_, false) => Some(1),
+    };
+    if let Some(bound) = variable("RONDEL_PREEMPTIONS") {
+        builder.preemption_bound = Some(bound.parse().expect("a number of preemptions"));
+    }
+    let explored = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&explored);
+    let began = Instant::now();
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        body();
+    });
+    let explored = explored.load(Relaxed);
+    let test = std::thread::current();
+    println!(
+        "model {:<70} {explored:>9} executions {:>8.1} s",
+        test.name().unwrap_or("?"),
+        began.elapsed().as_secs_f64()
+    );
+    assert!(
+        explored >= floor,
+        "only {explored} executions, {floor} expected: is --cfg crossbeam_loom set?"
+    );
 }
 
 /// Ends the grace period of everything that was removed. Nobody else is pinned.
@@ -217,7 +230,13 @@ impl Hand {
         let look = [Op::Len, Op::Iter, Op::IterBack, Op::Front, Op::Back];
         look.into_iter()
             .chain(std::iter::repeat_n(Op::Next, turns))
-            .map(|op| Call { thread: usize::MAX, op, ret: self.make(op), invoked: u64::MAX - 1, returned: u64::MAX })
+            .map(|op| Call {
+                thread: usize::MAX,
+                op,
+                ret: self.make(op),
+                invoked: u64::MAX - 1,
+                returned: u64::MAX,
+            })
             .collect()
     }
 

@@ -1,28 +1,55 @@
 //! Removals that meet.
 
-use crate::{common::sequential::Op::{Contains, Get, Next, Remove}, harness::Model};
+use crate::{
+    common::sequential::Op::{Contains, Get, Next, Remove},
+    harness::Model,
+};
 
 #[test]
 fn one_member_is_removed_once() {
-    Model::of(&[0, 1]).after(&[Next]).thread(&[Remove(0), Next]).thread(&[Remove(0)]).timed().explore(100);
+    Model::of(&[0, 1])
+        .after(&[Next])
+        .thread(&[Remove(0), Next])
+        .thread(&[Remove(0)])
+        .timed()
+        .explore(3_300);
 }
 
 #[test]
 fn neighbours_are_removed_at_once() {
-    Model::of(&[0, 1, 2]).after(&[Next]).thread(&[Remove(0)]).thread(&[Remove(1)]).timed().explore(100);
+    Model::of(&[0, 1, 2])
+        .after(&[Next])
+        .thread(&[Remove(0)])
+        .thread(&[Remove(1)])
+        .timed()
+        .explore(2_800);
 }
 
 #[test]
 fn neighbours_are_removed_at_once_with_the_cursor_on_the_second() {
-    Model::of(&[0, 1, 2]).after(&[Next, Next]).thread(&[Remove(0)]).thread(&[Remove(1)]).explore(100);
+    Model::of(&[0, 1, 2])
+        .after(&[Next, Next])
+        .thread(&[Remove(0)])
+        .thread(&[Remove(1)])
+        .explore(2_200);
 }
 
 #[test]
 fn three_neighbours_are_removed_at_once() {
-    Model::of(&[0, 1, 2, 3]).after(&[Next, Next]).thread(&[Remove(0)]).thread(&[Remove(1)]).thread(&[Remove(2)]).explore(1000);
+    Model::of(&[0, 1, 2, 3])
+        .after(&[Next, Next])
+        .thread(&[Remove(0)])
+        .thread(&[Remove(1)])
+        .thread(&[Remove(2)])
+        .explore(1_000);
 }
 
 #[test]
 fn a_removed_member_is_not_found() {
-    Model::of(&[0, 1]).after(&[Next]).thread(&[Remove(0)]).thread(&[Contains(0), Get(0), Next]).timed().explore(100);
+    Model::of(&[0, 1])
+        .after(&[Next])
+        .thread(&[Remove(0)])
+        .thread(&[Contains(0), Get(0), Next])
+        .timed()
+        .explore(4_300);
 }

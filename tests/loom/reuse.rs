@@ -1,29 +1,46 @@
 //! Slots that are used again while somebody still names their last member; growth.
 
 use crate::{
-    common::sequential::{At::{After, Back}, Op::{Contains, Insert, Next, Remove}},
+    common::sequential::{
+        At::{After, Back},
+        Op::{Contains, Insert, Next, Remove},
+    },
     harness::Model,
 };
 
 #[test]
 fn an_old_key_names_nothing_while_its_slot_is_used_again() {
-    Model::of(&[0, 1]).after(&[Next, Remove(0)]).reclaimed()
-        .thread(&[Remove(0), Contains(0)]).thread(&[Insert(Back, 2), Next]).explore(100);
+    Model::of(&[0, 1])
+        .after(&[Next, Remove(0)])
+        .reclaimed()
+        .thread(&[Remove(0), Contains(0)])
+        .thread(&[Insert(Back, 2), Next])
+        .explore(360);
 }
 
 #[test]
 fn a_picker_while_a_slot_is_vacated_and_used_again() {
-    Model::of(&[0, 1]).after(&[Next])
-        .thread(&[Next]).thread(&[Remove(1), Insert(Back, 2), Remove(2), Insert(Back, 3)]).explore(100);
+    Model::of(&[0, 1])
+        .after(&[Next])
+        .thread(&[Next])
+        .thread(&[Remove(1), Insert(Back, 2), Remove(2), Insert(Back, 3)])
+        .explore(39_000);
 }
 
 #[test]
 fn two_inserts_share_the_free_slots() {
-    Model::of(&[0, 1, 2]).after(&[Remove(0), Remove(1)]).reclaimed()
-        .thread(&[Insert(Back, 3)]).thread(&[Insert(After(2), 4)]).explore(100);
+    Model::of(&[0, 1, 2])
+        .after(&[Remove(0), Remove(1)])
+        .reclaimed()
+        .thread(&[Insert(Back, 3)])
+        .thread(&[Insert(After(2), 4)])
+        .explore(1_100);
 }
 
 #[test]
 fn a_pick_while_the_table_grows() {
-    Model::of(&[]).thread(&[Next]).thread(&[Insert(Back, 0), Insert(Back, 1), Insert(Back, 2)]).explore(100);
+    Model::of(&[])
+        .thread(&[Next])
+        .thread(&[Insert(Back, 0), Insert(Back, 1), Insert(Back, 2)])
+        .explore(4_000);
 }

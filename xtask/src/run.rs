@@ -43,6 +43,12 @@ impl Run {
         self
     }
 
+    /// In another folder than the workspace's.
+    pub(crate) fn inside(mut self, folder: &std::path::Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
     /// Shows the command, runs it, and fails if it does.
     pub(crate) fn check(mut self) -> Outcome {
         println!("\n$ {}", self.shown());
