@@ -335,6 +335,27 @@ fn data_is_set_changed_and_deleted_by_any_backend() {
 }
 
 #[test]
+fn of_two_responses_at_once_the_last_one_wins_field_by_field() {
+    on_both_stores(|proxy| {
+        let mut client = Client::default();
+        proxy.exchange(&mut client, &[], "b1", &[("Rondel-Session-A", "1")]);
+        let request = headers(&[("cookie", client.cookie())]);
+        proxy.workers.block_on(async {
+            let first = proxy.sessions.open(&request).await.unwrap();
+            let last = proxy.sessions.open(&request).await.unwrap();
+            let mut said = headers(&[("rondel-session-a", "2"), ("rondel-session-b", "2")]);
+            first.to_client("b1", StatusCode::OK, &mut said).await;
+            // The value that it was given itself, and another field.
+            let mut said = headers(&[("rondel-session-a", "1"), ("rondel-session-c", "3")]);
+            last.to_client("b2", StatusCode::OK, &mut said).await;
+        });
+        let next = proxy.get(&mut client, &[]);
+        let sent = ["a", "b", "c"].map(|name| next.sent(&format!("rondel-session-{name}")));
+        assert_eq!(sent, [Some("1"), Some("2"), Some("3")]);
+    });
+}
+
+#[test]
 fn everything_named_rondel_is_taken_off_the_response() {
     let proxy = Proxy::new(|_| {});
     let said = [("Rondel-Session", "nonsense"), ("Rondel-Other", "1"), ("Rondel-Session-", "x")];
