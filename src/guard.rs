@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+#[cfg(rondel_loom_protocol)]
+use crate::sync::no_epoch as epoch;
+#[cfg(not(rondel_loom_protocol))]
 use crossbeam_epoch as epoch;
 
 /// Keeps every member that is reached through it alive, until it is dropped or repinned.

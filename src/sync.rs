@@ -62,3 +62,23 @@ pub(crate) fn unique_ring_id() -> core::num::NonZeroU64 {
     // A ring a nanosecond would need 584 years to come round.
     NonZeroU64::MIN.saturating_add(last)
 }
+
+/// In place of crossbeam-epoch in models of the protocol alone: nothing is reclaimed before the
+/// ring goes. That is sound, costs memory only, and leaves three threads few enough steps to be
+/// explored deeply.
+#[cfg(rondel_loom_protocol)]
+pub(crate) mod no_epoch {
+    pub(crate) struct Guard;
+
+    pub(crate) fn pin() -> Guard {
+        Guard
+    }
+
+    impl Guard {
+        pub(crate) fn repin(&mut self) {}
+
+        pub(crate) fn defer(&self, work: impl FnOnce() + Send + 'static) {
+            drop(work);
+        }
+    }
+}

@@ -1,1 +1,52 @@
 //! The reference load balancer of the `rondel` crate.
+//!
+//! # The life of a request
+//!
+//! | step | file |
+//! | --- | --- |
+//! | a worker accepts the connection | `accept` |
+//! | hyper reads heads from it until client, stop or time end it | `connection` |
+//! | the request is answered, left to right | `proxy::answer` |
+//! | what two parsers could read differently is refused | `framing` |
+//! | the client's session is read | [`session`] |
+//! | headers that end here are taken off, who asked is written down | `headers` |
+//! | the ring says whose turn it is | `pick` |
+//! | the server is asked, and if it is safe another one | `forward`, over connections of `pool` |
+//! | the answer streams back | `body`, or `tunnel` after an upgrade |
+//! | a failure becomes a response | `respond` |
+//!
+//! Each worker is one thread with its own runtime, listener and server connections; all share the
+//! ring and the sessions.
+
+#![forbid(unsafe_code)]
+
+// Plain data, which any step may use.
+pub mod backend;
+mod clock;
+mod error;
+pub mod servers;
+pub mod settings;
+mod stop;
+
+// The path of a request, in its order.
+mod accept;
+mod worker;
+mod client;
+mod connection;
+mod proxy;
+mod framing;
+pub mod session;
+mod headers;
+mod pick;
+mod forward;
+mod pool;
+mod body;
+mod tunnel;
+mod respond;
+
+pub mod demo;
+pub mod telemetry;
+
+pub use accept::{bind, serve};
+pub use proxy::Proxy;
+pub use stop::Stop;

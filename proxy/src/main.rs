@@ -1,2 +1,135 @@
-//! The command `rondel-proxy`.
-fn main() {}
+//! The command `rondel-proxy`: flags, settings, telemetry, serve, exit code.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Parser as _, error::ErrorKind};
+use rondel_proxy::{
+    Proxy, Stop,
+    demo::{self, DemoServer},
+    settings::{Args, Settings},
+    telemetry,
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+// The codes of sysexits.h that operators' tools know.
+const BAD_USAGE: u8 = 64;
+const NO_ADDRESS: u8 = 71;
+const BAD_CONFIGURATION: u8 = 78;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // A closed stdout or stderr leaves nobody to tell.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(BAD_USAGE),
+            };
+        }
+    };
+    let settings = match Settings::try_from(args) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            let _ = writeln!(io::stderr(), "{errors}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    if settings.check {
+        return ExitCode::SUCCESS;
+    }
+    telemetry::start();
+    raise_open_files_limit();
+    match run(settings) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Binds, serves until a signal ends it, and says how it went.
+fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let listeners = match rondel_proxy::bind(settings.listen, settings.workers.get()) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            tracing::error!("cannot listen on {}: {error}", settings.listen);
+            return Ok(ExitCode::from(NO_ADDRESS));
+        }
+    };
+    // Work beside the requests (signals, the session store) runs on this thread.
+    let background = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let drained = background.block_on(async {
+        let stop = Stop::new();
+        tokio::spawn(obey_signals(Signals::listen()?, stop.clone()));
+        let servers = settings.servers.len();
+        let _demo = play_missing_servers(&settings).await;
+        let proxy = Proxy::new(settings, background.handle())?;
+        tracing::info!(
+            address = %listeners[0].local_addr()?,
+            servers,
+            workers = listeners.len(),
+            "listening"
+        );
+        anyhow::Ok(rondel_proxy::serve(proxy, listeners, stop).await?)
+    })?;
+    if drained {
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!("stopped, with requests cut off");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// With `--demo`, whoever is in the servers file and does not run is played.
+async fn play_missing_servers(settings: &Settings) -> Vec<DemoServer> {
+    if !settings.demo {
+        return Vec::new();
+    }
+    let servers = settings.servers.iter();
+    let named: Vec<_> =
+        servers.map(|server| (server.host.clone(), server.port, server.authority())).collect();
+    demo::start(&named).await
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// The first one asks for an orderly end, the second for an end.
+async fn obey_signals(mut signals: Signals, stop: Stop) {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.next_step();
+    }
+}
+
+/// Each client may need two file descriptors; the soft limit of most systems, 1024, is there for
+/// programs that use `select`, which this one does not.
+fn raise_open_files_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, ?current, "cannot raise the limit of open files");
+    }
+}

@@ -6,6 +6,7 @@
 
 mod lint;
 mod models;
+mod mutants;
 mod rules;
 mod run;
 mod sanitize;
@@ -15,29 +16,23 @@ use std::process::ExitCode;
 
 use run::Outcome;
 
-/// A name, what it does and takes, and the function.
-type Command = (&'static str, &'static str, fn(&[String]) -> Outcome);
+/// A name, what it takes, what it does and how long, and the function.
+type Command = (&'static str, &'static str, &'static str, fn(&[String]) -> Outcome);
 
 const COMMANDS: &[Command] = &[
-    ("test", "every test; installs what they need (a redis-server)       ~5 min", test::all),
-    ("lint", "format, clippy, docs, this repository's own rules, package  ~3 min", lint::all),
-    ("rules", "this repository's own rules alone                           ~1 s", rules::all),
-    ("models", "[full] the ring's models under loom             ~2 min, full ~30 min", models::all),
+    ("test", "", "every test; installs what they need, ~8 min", test::all),
+    ("lint", "", "format, clippy, docs, own rules, package, ~3 min", lint::all),
+    ("rules", "", "this repository's own rules alone, ~1 s", rules::all),
+    ("models", "[full]", "the ring under loom, ~3 min (full ~1 h)", models::all),
     (
-        "miri",
-        "[SEEDS] the ring's tests under Miri (nightly)          16 seeds ~10 min",
-        sanitize::miri,
+        "mutants",
+        "[all|NAME]",
+        "weakens the ring, sees a model fail, ~3 min (all ~30)",
+        mutants::all,
     ),
-    (
-        "tsan",
-        "the ring's tests under ThreadSanitizer (nightly)            ~5 min",
-        sanitize::thread,
-    ),
-    (
-        "asan",
-        "the ring's tests under AddressSanitizer (nightly)           ~3 min",
-        sanitize::address,
-    ),
+    ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
+    ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
+    ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];
 
 fn main() -> ExitCode {
@@ -62,7 +57,7 @@ fn main() -> ExitCode {
 
 fn list() {
     println!("usage: cargo xtask COMMAND\n");
-    for (name, what, _) in COMMANDS {
-        println!("  {name:8} {what}");
+    for (name, takes, what, _) in COMMANDS {
+        println!("  {name:8} {takes:10} {what}");
     }
 }

@@ -1,0 +1,191 @@
+//! Where client connections come in.
+//!
+//! Owns the listeners and the worker threads, one current-thread runtime each, that accept from
+//! them; and the end of both. Never reads from a connection.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+};
+
+use crate::{
+    client::Client, clock::TICK, connection, pool, proxy::Proxy, stop::Stop, worker::Worker,
+};
+
+/// Opens one listener per worker on the same address, so that the kernel deals connections out to
+/// them and no worker wakes another. With port 0 all share the port that the first one gets.
+///
+/// # Errors
+///
+/// When the address cannot be bound.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
+    let first = listen(address)?;
+    let address = first.local_addr()?;
+    let rest = (1..workers).map(|_| listen(address));
+    std::iter::once(Ok(first)).chain(rest).collect()
+}
+
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    const BACKLOG: i32 = 4096;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `::` means every address, of both families, on every system.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves on each of the listeners until `stop`. True: every request in flight was answered.
+///
+/// # Errors
+///
+/// When the threads cannot be started.
+pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -> io::Result<bool> {
+    let connections = proxy.limits.connections.unwrap_or_else(connections_by_open_files);
+    let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+    let mut workers = Vec::new();
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let worker = Arc::new(Worker::new(Arc::clone(&proxy), stop.clone()));
+        let permits = Arc::clone(&permits);
+        let (report, ended) = oneshot::channel();
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let drained = runtime.block_on(worker.run(listener, permits));
+            // Whatever still runs is cut here, with its runtime.
+            drop(runtime);
+            // If nobody waits for it any more, nobody needs to know.
+            let _ = report.send(drained);
+        })?;
+        workers.push(ended);
+    }
+    let mut drained = true;
+    for ended in workers {
+        drained &= ended.await.unwrap_or(false);
+    }
+    if let Some(sessions) = &proxy.sessions
+        && !sessions.flush(FLUSH).await
+    {
+        tracing::warn!("the session store did not take everything in time");
+    }
+    Ok(drained)
+}
+
+/// How long a stop waits for the session store once all requests are answered.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Each connection can need a second one, to a server, and the process has files of its own.
+fn connections_by_open_files() -> usize {
+    const OWN: u64 = 64;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = limit.unwrap_or(1 << 20).saturating_sub(OWN) / 2;
+    usize::try_from(files).unwrap_or(usize::MAX).max(1)
+}
+
+impl Worker {
+    async fn run(self: Arc<Self>, listener: StdListener, permits: Arc<Semaphore>) -> bool {
+        tokio::spawn(Arc::clone(&self).tick());
+        match TcpListener::from_std(listener) {
+            Ok(listener) => self.accept(listener, &permits).await,
+            Err(error) => tracing::error!(%error, "cannot listen"),
+        }
+        tokio::select! {
+            () = self.closed() => true,
+            () = tokio::time::sleep(self.proxy.drain) => false,
+            () = self.stop.cutting() => false,
+        }
+    }
+
+    /// Keeps the clock, and closes server connections that nobody has used for too long.
+    async fn tick(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            self.clock.advance();
+            self.retries.refill();
+            pool::sweep(self.clock.now());
+        }
+    }
+
+    async fn accept(self: &Arc<Self>, listener: TcpListener, permits: &Arc<Semaphore>) {
+        let mut backoff = Backoff::default();
+        loop {
+            // The permit comes first: above the limit, clients wait in the kernel's queue.
+            let next = async {
+                let permit = Arc::clone(permits).acquire_owned().await;
+                (permit, listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                biased;
+                () = self.stop.draining() => break,
+                next = next => next,
+            };
+            let Ok(permit) = permit else { break };
+            match accepted {
+                Ok((stream, peer)) => {
+                    backoff = Backoff::default();
+                    self.spawn(stream, peer, permit);
+                }
+                Err(error) => backoff.after(&error).await,
+            }
+        }
+        self.accept_queued(listener, permits);
+    }
+
+    /// Closing a listener resets what waits in its queue, so that is taken out first.
+    fn accept_queued(self: &Arc<Self>, listener: TcpListener, permits: &Arc<Semaphore>) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok(permit) = Arc::clone(permits).try_acquire_owned()
+            && let Ok((stream, peer)) = listener.accept()
+        {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.spawn(stream, peer, permit);
+            }
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Without it a small answer may wait for the acknowledgement of the one before. It fails
+        // only on a connection that is gone, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        let client = Client::new(Arc::clone(self), peer, permit);
+        tokio::spawn(connection::serve(stream, client));
+    }
+}
+
+/// How long accepting rests after an error. It never ends the worker: what fails now (no more
+/// file descriptors, no memory) goes on as soon as some connection ends.
+#[derive(Debug, Default)]
+struct Backoff {
+    errors: u32,
+}
+
+impl Backoff {
+    async fn after(&mut self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+        if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+            return; // about one client that left early, not about us
+        }
+        let pause = Duration::from_millis(5 << self.errors.min(8));
+        if self.errors == 0 {
+            tracing::warn!(%error, "cannot accept connections");
+        }
+        self.errors += 1;
+        tokio::time::sleep(pause.min(Duration::from_secs(1))).await;
+    }
+}

@@ -1,0 +1,207 @@
+//! Bodies on their way through.
+//!
+//! Owns the two streams, client to server and server to client. Both are pulled by the side that
+//! writes, so a slow reader slows the sender down and nothing is kept. A body that breaks off is
+//! an error here too, never an end.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::{
+    backend::InFlight,
+    client::{Exchange, Progress},
+    pool::{self, Upstream},
+};
+
+/// A request's body on its way to a server.
+#[derive(Debug)]
+pub(crate) struct Upload(Option<(Incoming, Progress)>);
+
+impl Upload {
+    pub(crate) fn new(body: Incoming, exchange: &Exchange) -> Self {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
+        exchange.set_uploading(true);
+        Self(Some((body, exchange.share())))
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self(None)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some((body, progress)) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) if !body.is_end_stream() => progress.moved(),
+            Some(Ok(_)) | None => {
+                progress.moved();
+                progress.done();
+            }
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+    }
+}
+
+/// A response's body on its way to the client, ours or a server's.
+pub(crate) struct Payload {
+    source: Source,
+    /// The connection is busy until its response is written.
+    exchange: Exchange,
+}
+
+enum Source {
+    Own(String),
+    Server(Download),
+}
+
+/// What a server still sends.
+pub(crate) struct Download {
+    pub(crate) body: Incoming,
+    /// None: all of it has been read, and the connection lies in the pool or is closed.
+    pub(crate) upstream: Option<Box<Upstream>>,
+    pub(crate) in_flight: InFlight,
+    /// It broke off: told to hyper only after what came before has gone out.
+    pub(crate) broken: Option<BodyError>,
+}
+
+/// Why a body cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error("the server stopped in the middle of its answer")]
+    Stalled,
+}
+
+impl Payload {
+    pub(crate) fn own(text: String, exchange: Exchange) -> Self {
+        Self { source: Source::Own(text), exchange }
+    }
+
+    pub(crate) fn of_server(download: Download, exchange: Exchange) -> Self {
+        if download.upstream.is_none() {
+            exchange.clear_deadline();
+        }
+        Self { source: Source::Server(download), exchange }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        match &mut this.source {
+            Source::Own(text) if text.is_empty() => Poll::Ready(None),
+            Source::Own(text) => {
+                let text = Bytes::from(std::mem::take(text));
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Source::Server(download) => download.poll_frame(&this.exchange, cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(text) => text.is_empty(),
+            Source::Server(download) => download.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(text) => SizeHint::with_exact(text.len() as u64),
+            Source::Server(download) => download.body.size_hint(),
+        }
+    }
+}
+
+impl Download {
+    fn poll_frame(
+        &mut self,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Err(error))) => return self.break_off(error.into(), cx),
+                Poll::Ready(frame) => {
+                    exchange.clear_deadline();
+                    return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
+                }
+                // Nothing is at hand: let the connection read on, in this task.
+                Poll::Pending if self.poll_upstream(exchange, cx) => {}
+                Poll::Pending => break,
+            }
+        }
+        if exchange.has_expired() {
+            return self.break_off(BodyError::Stalled, cx);
+        }
+        if !exchange.is_waiting() {
+            exchange.await_server();
+        }
+        Poll::Pending
+    }
+
+    /// hyper drops what it has not written yet when a body fails, the head of the response too. A
+    /// client is told more by a part of it than by nothing, so hyper gets a turn to write first.
+    fn break_off<T>(&mut self, error: BodyError, cx: &Context<'_>) -> Poll<T> {
+        self.upstream = None;
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// True: the body may have more now.
+    fn poll_upstream(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> bool {
+        let Some(upstream) = &mut self.upstream else { return false };
+        let ended = Pin::new(&mut upstream.connection).poll(cx).is_ready();
+        if ended {
+            // The body has been told why: its end, or an error.
+            self.upstream = None;
+            return true;
+        }
+        if upstream.sender.is_ready()
+            && let Some(upstream) = self.upstream.take()
+        {
+            // All has been read; the rest of the body is in our hands, the connection is free.
+            let now = exchange.client().worker.clock.now();
+            pool::give(self.in_flight.backend(), upstream, now);
+            return true;
+        }
+        false
+    }
+}

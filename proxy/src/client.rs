@@ -1,0 +1,202 @@
+//! One client connection as the requests on it see it.
+//!
+//! Owns who the client is and until when it, or the server that it waits for, has time. Never
+//! does I/O and never sleeps: `connection.rs` watches the deadline that is set here.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+    },
+};
+
+use hyper::header::HeaderValue;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    clock::Tick,
+    headers::HostValues,
+    worker::{OpenConnection, Worker},
+};
+
+/// What a connection is doing, which decides what its deadline means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Between two requests.
+    Idle,
+    /// Some bytes of a head have come.
+    Head,
+    /// A request is being answered.
+    Busy,
+}
+
+/// A client connection, shared by its task, its requests and, after an upgrade, its tunnel.
+///
+/// All of them run on one thread, so the atomics below are plain loads and stores: they are there
+/// because tasks are `Send`, and none of them is ever contended.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) peer: IpAddr,
+    /// Whether the forwarding headers that it sends are believed.
+    pub(crate) trusted: bool,
+    /// The peer's address as `X-Forwarded-For` names it.
+    pub(crate) forwarded_for: HeaderValue,
+    /// Values made from the first request's `Host`; few clients ever use a second.
+    pub(crate) host_values: OnceLock<HostValues>,
+    phase: AtomicU8,
+    deadline: AtomicU32,
+    uploading: AtomicBool,
+    _open: OpenConnection,
+    /// The connection counts against the limit until everything that uses it is gone.
+    _permit: OwnedSemaphorePermit,
+}
+
+const NO_DEADLINE: Tick = 0;
+const PASSED: Tick = Tick::MAX;
+
+impl Client {
+    pub(crate) fn new(
+        worker: Arc<Worker>,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+    ) -> Arc<Self> {
+        let peer = peer.ip().to_canonical();
+        let trusted = worker.proxy.trusted.iter().any(|net| net.contains(&peer));
+        let forwarded_for = HeaderValue::try_from(peer.to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let client = Arc::new(Self {
+            _open: OpenConnection::count(&worker),
+            worker,
+            peer,
+            trusted,
+            forwarded_for,
+            host_values: OnceLock::new(),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            deadline: AtomicU32::new(NO_DEADLINE),
+            uploading: AtomicBool::new(false),
+            _permit: permit,
+        });
+        client.rest();
+        client
+    }
+
+    /// A request has come; the connection is busy until the returned value is dropped.
+    pub(crate) fn begin(self: Arc<Self>) -> Exchange {
+        self.enter(Phase::Busy, NO_DEADLINE);
+        self.uploading.store(false, Ordering::Relaxed);
+        Exchange(self)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            _ => Phase::Busy,
+        }
+    }
+
+    /// Bytes came in. Between two requests they begin the next one's head.
+    pub(crate) fn bytes_came(&self) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Head, self.worker.clock.after(self.worker.proxy.limits.head));
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Tick> {
+        match self.deadline.load(Ordering::Relaxed) {
+            NO_DEADLINE | PASSED => None,
+            tick => Some(tick),
+        }
+    }
+
+    /// Said by the connection's task once the deadline is over.
+    pub(crate) fn expire(&self) {
+        self.deadline.store(PASSED, Ordering::Relaxed);
+    }
+
+    /// An idle connection is to be closed; it is given a little time for its last bytes.
+    pub(crate) fn linger(&self) {
+        self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.head));
+    }
+
+    fn rest(&self) {
+        self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.idle));
+    }
+
+    fn enter(&self, phase: Phase, deadline: Tick) {
+        // ORDERING: Relaxed here and above; one thread.
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+}
+
+/// One request being answered. Whoever holds it keeps the connection busy.
+#[derive(Debug)]
+pub(crate) struct Exchange(Arc<Client>);
+
+impl Exchange {
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.0
+    }
+
+    /// From now on the server has its time again.
+    pub(crate) fn await_server(&self) {
+        let client = &self.0;
+        let due = client.worker.clock.after(client.worker.proxy.limits.response);
+        client.deadline.store(due, Ordering::Relaxed);
+    }
+
+    /// Nothing is being waited for.
+    pub(crate) fn clear_deadline(&self) {
+        self.0.deadline.store(NO_DEADLINE, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.deadline.load(Ordering::Relaxed) != NO_DEADLINE
+    }
+
+    pub(crate) fn has_expired(&self) -> bool {
+        self.0.deadline.load(Ordering::Relaxed) == PASSED
+    }
+
+    /// Whether a part of the request's body has yet to come from the client.
+    pub(crate) fn is_uploading(&self) -> bool {
+        self.0.uploading.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_uploading(&self, uploading: bool) {
+        self.0.uploading.store(uploading, Ordering::Relaxed);
+    }
+
+    /// For the part of an exchange that has a life of its own, such as a request's body.
+    pub(crate) fn share(&self) -> Progress {
+        Progress(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.rest();
+    }
+}
+
+/// Lets a request's body tell that it moves.
+#[derive(Debug)]
+pub(crate) struct Progress(Arc<Client>);
+
+impl Progress {
+    /// A part of the body has come: the time-out begins anew.
+    pub(crate) fn moved(&self) {
+        let client = &self.0;
+        if client.deadline().is_some() {
+            let due = client.worker.clock.after(client.worker.proxy.limits.response);
+            client.deadline.store(due, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn done(&self) {
+        self.0.uploading.store(false, Ordering::Relaxed);
+    }
+}

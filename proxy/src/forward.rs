@@ -1,0 +1,328 @@
+//! Asking a server, and another one if that is safe.
+//!
+//! Owns the exchange with a server up to the head of its response, and the rules of when a request
+//! may be sent again (RFC 9110, 9.2.2). Never looks at what is in a message.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::atomic::{AtomicU32, Ordering},
+    task::Poll,
+};
+
+use bytes::Bytes;
+use hyper::{
+    Method, Request, Response, StatusCode, body::Incoming, client::conn::TrySendError, header::HOST,
+};
+use tokio::net::TcpStream;
+
+use crate::{
+    backend::{Backend, InFlight},
+    body::Upload,
+    client::Exchange,
+    error::Failure,
+    framing, headers,
+    pick::Rotation,
+    pool::{self, Connection, Upstream},
+    settings::HostPolicy,
+};
+
+/// A server's response, of which the head has come.
+pub(crate) struct Reply {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) link: Link,
+    pub(crate) in_flight: InFlight,
+}
+
+/// What became of the connection that a response came on.
+pub(crate) enum Link {
+    /// It still brings the body.
+    Streaming(Box<Upstream>),
+    /// It has brought everything.
+    Done,
+    /// It speaks another protocol from here on; these bytes of it have come already.
+    Switched(TcpStream, Bytes),
+}
+
+/// How an attempt failed, which decides who may be asked next.
+enum Lost {
+    /// The server has seen nothing of it, and the request is back in its place.
+    NeverSent(Failure),
+    /// It was sent, and the connection ended before a byte of a response.
+    Unanswered,
+    /// The server has begun to answer, or has had its time.
+    Final(Failure),
+}
+
+/// Where a request waits to be sent: empty while a server has it. It is large, so it stays in one
+/// place and is not passed from hand to hand.
+type Slot = Option<Request<Upload>>;
+
+/// Sends the request to the picked server, and if that fails to others as long as it is safe.
+pub(crate) async fn forward(
+    exchange: &Exchange,
+    request: Request<Upload>,
+    mut in_flight: InFlight,
+) -> Result<Reply, Failure> {
+    let proxy = &exchange.client().worker.proxy;
+    let retries = &exchange.client().worker.retries;
+    retries.count_request();
+    let mut copy = copy_to_resend(&request);
+    let mut tried = Vec::new();
+    let mut fresh = false;
+    // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
+    let own_host = proxy.host == HostPolicy::Backend || !request.headers().contains_key(HOST);
+    let mut slot = Some(request);
+    loop {
+        if own_host && let Some(request) = &mut slot {
+            request.headers_mut().insert(HOST, in_flight.backend().authority().clone());
+        }
+        let failure = match attempt(exchange, in_flight.backend(), &mut slot, fresh).await {
+            Ok((response, link)) => return Ok(Reply { response, link, in_flight }),
+            Err(Lost::Final(failure)) => return Err(failure),
+            Err(Lost::NeverSent(failure)) => failure,
+            Err(Lost::Unanswered) => {
+                slot = copy.take().filter(|_| retries.take());
+                // The next connection must not die of old age as well.
+                fresh = true;
+                Failure::Cut
+            }
+        };
+        if slot.is_none() {
+            return Err(failure);
+        }
+        tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
+        tried.push(in_flight.backend().serial());
+        in_flight = second_choice(&proxy.rotation, &tried, in_flight, failure).ok_or(failure)?;
+    }
+}
+
+fn second_choice(
+    rotation: &Rotation,
+    tried: &[u32],
+    last: InFlight,
+    failure: Failure,
+) -> Option<InFlight> {
+    // A lone server that closed an old connection under us is as well as before.
+    let again = failure == Failure::Cut && tried.len() == 1;
+    rotation.another(tried).or_else(|| again.then_some(last))
+}
+
+/// One server: over idle connections as long as these turn out to be closed, then over a new one.
+async fn attempt(
+    exchange: &Exchange,
+    backend: &Backend,
+    slot: &mut Slot,
+    fresh: bool,
+) -> Result<(Response<Incoming>, Link), Lost> {
+    let worker = &exchange.client().worker;
+    while !fresh && let Some(idle) = pool::take(backend, worker.clock.now()) {
+        match send(exchange, backend, idle, slot).await {
+            Err(Lost::NeverSent(_)) => {}
+            sent => return sent,
+        }
+    }
+    match pool::connect(backend, &worker.proxy.limits).await {
+        Ok(new) => send(exchange, backend, new, slot).await,
+        Err(error) => {
+            tracing::debug!(server = backend.id(), %error, "cannot connect");
+            Err(Lost::NeverSent(Failure::Connect))
+        }
+    }
+}
+
+/// Sends the request over this connection and waits for the head of the response.
+async fn send(
+    exchange: &Exchange,
+    backend: &Backend,
+    mut upstream: Box<Upstream>,
+    slot: &mut Slot,
+) -> Result<(Response<Incoming>, Link), Lost> {
+    let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
+    exchange.await_server();
+    let mut answer = pin!(upstream.sender.try_send_request(request));
+    let mut ended = false;
+    let outcome = poll_fn(|cx| {
+        // The connection runs in the request's own task: no second task, no wake-up between two.
+        ended = ended || Pin::new(&mut upstream.connection).poll(cx).is_ready();
+        match answer.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if ended || exchange.has_expired() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    match outcome.await {
+        Some(Ok(response)) => accept_response(response, ended, upstream, exchange, backend).await,
+        Some(Err(error)) => Err(lost(error, Some(upstream.connection), slot)),
+        None if ended => {
+            // It ended before it took the request, and hands it back when it is dropped.
+            drop(upstream);
+            match answer.await {
+                Ok(_) => Err(Lost::Final(Failure::BadResponse)),
+                Err(error) => Err(lost(error, None, slot)),
+            }
+        }
+        None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
+        None => Err(Lost::Final(Failure::Timeout)),
+    }
+}
+
+/// The head has come. Finds out what the connection can be used for now.
+async fn accept_response(
+    response: Response<Incoming>,
+    ended: bool,
+    mut upstream: Box<Upstream>,
+    exchange: &Exchange,
+    backend: &Backend,
+) -> Result<(Response<Incoming>, Link), Lost> {
+    framing::check_response(&response).map_err(Lost::Final)?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (stream, read) = switch(ended, upstream.connection, exchange).await?;
+        return Ok((response, Link::Switched(stream, read)));
+    }
+    if ended {
+        return Ok((response, Link::Done));
+    }
+    if let Some(seconds) = headers::keep_alive_timeout(response.headers()) {
+        upstream.set_keep_alive(seconds);
+    }
+    if upstream.sender.is_ready() {
+        // The body came with the head. It is in our hands, and the connection is free.
+        pool::give(backend, upstream, exchange.client().worker.clock.now());
+        return Ok((response, Link::Done));
+    }
+    Ok((response, Link::Streaming(upstream)))
+}
+
+/// Takes the connection out of HTTP, with what has been read of the next protocol.
+async fn switch(
+    ended: bool,
+    mut connection: Connection,
+    exchange: &Exchange,
+) -> Result<(TcpStream, Bytes), Lost> {
+    if !ended {
+        let left = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+            Poll::Pending if exchange.has_expired() => Poll::Ready(false),
+            polled => polled.map(|result| result.is_ok()),
+        });
+        if !left.await {
+            return Err(Lost::Final(Failure::BadResponse));
+        }
+    }
+    let parts = connection.into_parts();
+    Ok((parts.io.into_inner(), parts.read_buf))
+}
+
+/// Why there is no response, from what hyper says and what it has read.
+fn lost(
+    mut error: TrySendError<Request<Upload>>,
+    connection: Option<Connection>,
+    slot: &mut Slot,
+) -> Lost {
+    if let Some(request) = error.take_message() {
+        *slot = Some(request);
+        return Lost::NeverSent(Failure::Cut);
+    }
+    let error = error.into_error();
+    tracing::debug!(%error, "no response");
+    let read = connection.is_some_and(|ended| !ended.into_parts().read_buf.is_empty());
+    if error.is_user() || error.is_body_write_aborted() {
+        // The body that we were sending broke off: it is the client's.
+        Lost::Final(Failure::RequestBody)
+    } else if error.is_parse() || read {
+        Lost::Final(Failure::BadResponse)
+    } else {
+        Lost::Unanswered
+    }
+}
+
+/// A request that may be sent twice: asking again changes nothing that asking once did not, and
+/// there is no body that would be gone.
+fn copy_to_resend(request: &Request<Upload>) -> Option<Request<Upload>> {
+    use http_body::Body as _;
+    let idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    );
+    if !idempotent || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Upload::empty());
+    request.method().clone_into(copy.method_mut());
+    request.uri().clone_into(copy.uri_mut());
+    request.headers().clone_into(copy.headers_mut());
+    Some(copy)
+}
+
+/// Keeps second sendings under a fifth of the requests, so that a failing pool is not asked twice
+/// as much as a healthy one. What never reached a server loads nobody, and is not counted.
+///
+/// One per worker, written by its thread alone.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    /// In fifths of a retry.
+    left: AtomicU32,
+}
+
+impl RetryBudget {
+    const ONE: u32 = 5;
+    /// A server that dies may have a hundred requests in hand.
+    const AT_FIRST: u32 = 100 * Self::ONE;
+    const MOST: u32 = 1_000 * Self::ONE;
+
+    pub(crate) fn new() -> Self {
+        Self { left: AtomicU32::new(Self::AT_FIRST) }
+    }
+
+    /// A little comes back with time (called four times a second), or a quiet proxy that used its
+    /// share up would never try again.
+    pub(crate) fn refill(&self) {
+        self.add(10 * Self::ONE / 4);
+    }
+
+    fn count_request(&self) {
+        self.add(1);
+    }
+
+    fn take(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        let enough = left >= Self::ONE;
+        if enough {
+            self.left.store(left - Self::ONE, Ordering::Relaxed);
+        }
+        enough
+    }
+
+    fn add(&self, fifths: u32) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store((left + fifths).min(Self::MOST), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_stay_under_a_fifth_of_the_requests() {
+        let budget = RetryBudget::new();
+        while budget.take() {}
+        let mut retries = 0;
+        for _ in 0..1_000 {
+            budget.count_request();
+            retries += u32::from(budget.take());
+        }
+        assert_eq!(retries, 200);
+    }
+
+    #[test]
+    fn only_idempotent_requests_without_a_body_are_kept() {
+        let kept = |method| {
+            let mut request = Request::new(Upload::empty());
+            *request.method_mut() = method;
+            copy_to_resend(&request).is_some()
+        };
+        assert!(kept(Method::GET) && kept(Method::DELETE));
+        assert!(!kept(Method::POST) && !kept(Method::PATCH));
+    }
+}

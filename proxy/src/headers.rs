@@ -1,0 +1,355 @@
+//! Which headers go on, in both directions.
+//!
+//! Owns hop-by-hop removal (RFC 9110, 7.6.1) and the headers that say who asked. Never looks at
+//! a body and never touches what the session adds.
+
+use std::net::IpAddr;
+
+use hyper::{
+    HeaderMap, Request, Response, StatusCode, Uri, Version,
+    header::{self, HeaderName, HeaderValue},
+};
+
+use crate::client::Client;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// What a request's `Host` becomes in the headers that quote it.
+#[derive(Clone, Debug)]
+pub(crate) struct HostValues {
+    host: Option<HeaderValue>,
+    forwarded: HeaderValue,
+}
+
+/// Makes a client's request one that a server may get. True: the client asks for an upgrade.
+pub(crate) fn to_backend<B>(request: &mut Request<B>, client: &Client) -> bool {
+    let old = request.version() == Version::HTTP_10;
+    let upgrade = strip_request(request.headers_mut(), client.trusted, old);
+    set_forwarding(request.headers_mut(), client);
+    *request.version_mut() = Version::HTTP_11;
+    if request.uri().authority().is_some() {
+        *request.uri_mut() = origin_form(request.uri());
+    }
+    upgrade
+}
+
+/// Makes a server's response one that the client may get. With sessions on, what the server says
+/// to them (`keep_ours`) stays for them to take.
+pub(crate) fn to_client<B>(response: &mut Response<B>, keep_ours: bool) {
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let mut gone = Vec::new();
+    for name in response.headers().keys() {
+        if is_hop_by_hop(name) || (!keep_ours && is_ours(name.as_str())) {
+            gone.push(name.clone());
+        }
+    }
+    let headers = response.headers_mut();
+    let upgrade = upgraded.then(|| headers.get(header::UPGRADE).cloned()).flatten();
+    if headers.contains_key(header::CONNECTION) {
+        gone.extend(nominated(headers));
+    }
+    for name in gone {
+        headers.remove(name);
+    }
+    if let Some(protocol) = upgrade {
+        headers.insert(header::UPGRADE, protocol);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    *response.version_mut() = Version::HTTP_11;
+}
+
+/// How long the server says that it keeps an idle connection, in seconds.
+pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<u32> {
+    let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
+    value.split(',').find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| value.trim().parse().ok()).flatten()
+    })
+}
+
+/// Takes off what ends here, what only a trusted peer may say, and what is ours alone.
+fn strip_request(headers: &mut HeaderMap, trusted: bool, old: bool) -> bool {
+    let mut gone = Vec::new();
+    for name in headers.keys() {
+        let text = name.as_str();
+        let goes = is_hop_by_hop(name)
+            || is_ours(text)
+            || (!trusted && is_forwarding(text))
+            || (text.contains('_') && is_disguised(text))
+            || *name == header::EXPECT; // answered here, by hyper, when the body is asked for
+        if goes {
+            gone.push(name.clone());
+        }
+    }
+    if gone.is_empty() {
+        return false;
+    }
+    let upgrade = if old { None } else { upgrade_asked_for(headers) };
+    let trailers = accepts_trailers(headers);
+    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    gone.extend(nominated(headers));
+    for name in gone {
+        headers.remove(name);
+    }
+    if chunked {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    let Some(protocol) = upgrade else { return false };
+    headers.insert(header::UPGRADE, protocol);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    true
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == header::CONNECTION
+        || *name == header::TRANSFER_ENCODING
+        || *name == header::UPGRADE
+        || *name == header::TE
+        || *name == header::PROXY_AUTHORIZATION
+        || *name == header::PROXY_AUTHENTICATE
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+/// Only the proxy and the servers speak in these.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("rondel-")
+}
+
+/// Says who asked: a client that is not trusted could say anything.
+fn is_forwarding(name: &str) -> bool {
+    matches!(name, "forwarded" | "via" | "x-request-id" | "x-real-ip")
+        || name.starts_with("x-forwarded-")
+}
+
+/// Some servers read `_` as `-`, and would take this for a header that was checked here.
+fn is_disguised(name: &str) -> bool {
+    let plain = name.replace('_', "-");
+    is_ours(&plain)
+        || is_forwarding(&plain)
+        || matches!(
+            plain.as_str(),
+            "content-length"
+                | "transfer-encoding"
+                | "host"
+                | "connection"
+                | "expect"
+                | "te"
+                | "keep-alive"
+                | "proxy-connection"
+                | "proxy-authorization"
+                | "upgrade"
+                | "trailer"
+        )
+}
+
+/// The names that `Connection` says end here; never those that the message cannot be read without.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let needed = [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRAILER];
+    tokens(headers, &header::CONNECTION)
+        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+        .filter(|name| !needed.contains(name))
+        .collect()
+}
+
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// `Upgrade` counts only where `Connection` names it. HTTP/2 in clear is not spoken to servers in
+/// the middle of a connection, so an offer of it is not passed on.
+fn upgrade_asked_for(headers: &HeaderMap) -> Option<HeaderValue> {
+    let protocol = headers.get(header::UPGRADE)?;
+    let named = tokens(headers, &header::CONNECTION).any(|t| t.eq_ignore_ascii_case("upgrade"));
+    let h2c = tokens(headers, &header::UPGRADE).any(|t| t.eq_ignore_ascii_case("h2c"));
+    (named && !h2c).then(|| protocol.clone())
+}
+
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"))
+}
+
+fn set_forwarding(headers: &mut HeaderMap, client: &Client) {
+    let host = headers.get(header::HOST);
+    let kept = client.host_values.get_or_init(|| HostValues::new(host, client.peer));
+    if kept.host.as_ref() == host {
+        set_forwarding_as(headers, client, kept.clone());
+    } else {
+        let other = HostValues::new(host, client.peer);
+        set_forwarding_as(headers, client, other);
+    }
+}
+
+/// An untrusted client's own were removed before, so whatever is there may stay.
+fn set_forwarding_as(headers: &mut HeaderMap, client: &Client, values: HostValues) {
+    const HTTP: HeaderValue = HeaderValue::from_static("http");
+    const VIA: HeaderValue = HeaderValue::from_static("1.1 rondel");
+
+    if client.trusted {
+        let chain = joined(headers, &X_FORWARDED_FOR, &client.forwarded_for);
+        headers.insert(X_FORWARDED_FOR, chain);
+        headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
+        if let Some(host) = values.host {
+            headers.entry(X_FORWARDED_HOST).or_insert(host);
+        }
+        let chain = joined(headers, &header::FORWARDED, &values.forwarded);
+        headers.insert(header::FORWARDED, chain);
+        let chain = joined(headers, &header::VIA, &VIA);
+        headers.insert(header::VIA, chain);
+        headers.entry(X_REQUEST_ID).or_insert_with(request_id);
+    } else {
+        headers.insert(X_FORWARDED_FOR, client.forwarded_for.clone());
+        headers.insert(X_FORWARDED_PROTO, HTTP);
+        if let Some(host) = values.host {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
+        headers.insert(header::FORWARDED, values.forwarded);
+        headers.insert(header::VIA, VIA);
+        headers.insert(X_REQUEST_ID, request_id());
+    }
+}
+
+/// One line with all values and ours as the last: many servers read only the first line.
+fn joined(headers: &HeaderMap, name: &HeaderName, ours: &HeaderValue) -> HeaderValue {
+    let mut line = Vec::new();
+    for value in headers.get_all(name) {
+        line.extend_from_slice(value.as_bytes());
+        line.extend_from_slice(b", ");
+    }
+    line.extend_from_slice(ours.as_bytes());
+    HeaderValue::from_bytes(&line).unwrap_or_else(|_| ours.clone())
+}
+
+impl HostValues {
+    fn new(host: Option<&HeaderValue>, peer: IpAddr) -> Self {
+        let mut line = match peer {
+            IpAddr::V4(ip) => format!("for={ip}"),
+            IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
+        };
+        // `framing.rs` has seen to it that a Host has no character that a quoted string could not.
+        if let Some(host) = host.and_then(|host| host.to_str().ok()) {
+            line.push_str(";host=\"");
+            line.push_str(host);
+            line.push('"');
+        }
+        line.push_str(";proto=http");
+        let forwarded = HeaderValue::try_from(line);
+        // A copy: a clone would keep the whole buffer that the request was read into.
+        let copy = |host: &HeaderValue| HeaderValue::from_bytes(host.as_bytes()).ok();
+        Self {
+            host: host.and_then(copy),
+            forwarded: forwarded.unwrap_or_else(|_| HeaderValue::from_static("for=unknown")),
+        }
+    }
+}
+
+/// 16 random bytes in hex: to find one request in the logs of several systems, so it need not be
+/// hard to guess.
+fn request_id() -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut random = fastrand::u128(..);
+    let mut id = [0; 32];
+    for digit in &mut id {
+        *digit = DIGITS[(random & 0xf) as usize];
+        random >>= 4;
+    }
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+/// Path and query alone, as a server expects them.
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn what_ends_here_goes_and_so_does_what_connection_names() {
+        let mut headers = map(&[
+            ("host", "a"),
+            ("connection", "close, X-Secret"),
+            ("connection", "host"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip"),
+            ("x-secret", "1"),
+            ("accept", "*/*"),
+        ]);
+        assert!(!strip_request(&mut headers, false, false));
+        assert_eq!(names(&headers), ["host", "accept"]);
+    }
+
+    #[test]
+    fn names_that_are_ours_or_read_as_others_go() {
+        let mut headers = map(&[
+            ("rondel-session", "x"),
+            ("rondel_session", "x"),
+            ("content_length", "3"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x-real-ip", "1.1.1.1"),
+            ("my_own", "stays"),
+        ]);
+        strip_request(&mut headers, false, false);
+        assert_eq!(names(&headers), ["my_own"]);
+    }
+
+    #[test]
+    fn an_upgrade_passes_only_where_connection_names_it() {
+        let asked = [("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")];
+        let mut headers = map(&asked);
+        assert!(strip_request(&mut headers, false, false));
+        assert_eq!(headers[header::CONNECTION], "upgrade");
+        assert_eq!(headers[header::UPGRADE], "websocket");
+
+        assert!(!strip_request(&mut map(&asked), false, true), "HTTP/1.0 has no upgrade");
+        let mut headers = map(&[("upgrade", "websocket")]);
+        assert!(!strip_request(&mut headers, false, false));
+        assert!(headers.is_empty());
+        let mut headers = map(&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")]);
+        assert!(!strip_request(&mut headers, false, false));
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn a_trusted_chain_grows_by_one_link_in_one_line() {
+        let headers = map(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]);
+        let ours = HeaderValue::from_static("3.3.3.3");
+        assert_eq!(joined(&headers, &X_FORWARDED_FOR, &ours), "1.1.1.1, 2.2.2.2, 3.3.3.3");
+    }
+
+    #[test]
+    fn keep_alive_says_how_long() {
+        assert_eq!(keep_alive_timeout(&map(&[("keep-alive", "max=9, Timeout = 5")])), Some(5));
+        assert_eq!(keep_alive_timeout(&map(&[("keep-alive", "max=9")])), None);
+    }
+
+    #[test]
+    fn request_ids_are_32_hex_digits_and_differ() {
+        let (one, two) = (request_id(), request_id());
+        assert_eq!(one.len(), 32);
+        assert!(one.as_bytes().iter().all(u8::is_ascii_hexdigit));
+        assert_ne!(one, two);
+    }
+}

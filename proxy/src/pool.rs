@@ -1,0 +1,149 @@
+//! Connections to servers.
+//!
+//! Owns opening them, and the idle ones of this thread: most recently used first, at most 64 a
+//! server, and only for as long as the server can be expected to keep its end. Never sends a
+//! request.
+//!
+//! A connection has no task of its own: whoever uses it polls it (`forward.rs`, `body.rs`), and an
+//! idle one is polled by nobody. What a server did to it meanwhile shows in the first poll, before
+//! anything is sent, and hyper then gives the request back.
+
+use std::{cell::RefCell, collections::BTreeMap, io, net::SocketAddr, time::Duration};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    backend::Backend,
+    body::Upload,
+    clock::{TICK, Tick, ticks},
+    settings::Limits,
+    worker::BUFFER,
+};
+
+pub(crate) type Connection = http1::Connection<TokioIo<TcpStream>, Upload>;
+
+/// A connection to a server.
+pub(crate) struct Upstream {
+    pub(crate) sender: SendRequest<Upload>,
+    pub(crate) connection: Connection,
+    /// Whether it has carried a request before.
+    pub(crate) reused: bool,
+    /// How long it may lie idle.
+    keep: Tick,
+}
+
+/// Servers that say nothing close after 5 s at the earliest (Node, uvicorn).
+const KEEP: Duration = Duration::from_secs(4);
+const MOST_IDLE: usize = 64;
+
+struct Idle {
+    upstream: Box<Upstream>,
+    until: Tick,
+}
+
+thread_local! {
+    // Per thread, so that taking and giving cost no lock and no connection moves between runtimes.
+    static IDLE: RefCell<BTreeMap<u32, Vec<Idle>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// The idle connection to this server that was used last, if there is one.
+pub(crate) fn take(backend: &Backend, now: Tick) -> Option<Box<Upstream>> {
+    IDLE.with_borrow_mut(|idle| {
+        let stack = idle.get_mut(&backend.serial())?;
+        let last = stack.pop()?;
+        if last.until > now {
+            return Some(last.upstream);
+        }
+        // Those below have lain idle for longer still, unless they were promised a longer life.
+        stack.retain(|idle| idle.until > now);
+        stack.pop().map(|idle| idle.upstream)
+    })
+}
+
+/// Keeps a connection for the next request, if it has a chance to be alive then.
+pub(crate) fn give(backend: &Backend, mut upstream: Box<Upstream>, now: Tick) {
+    if upstream.keep == 0 {
+        return;
+    }
+    upstream.reused = true;
+    let until = now.saturating_add(upstream.keep);
+    IDLE.with_borrow_mut(|idle| {
+        let stack = idle.entry(backend.serial()).or_default();
+        if stack.len() >= MOST_IDLE {
+            stack.remove(0);
+        }
+        stack.push(Idle { upstream, until });
+    });
+}
+
+/// Closes what has lain idle for too long.
+pub(crate) fn sweep(now: Tick) {
+    IDLE.with_borrow_mut(|idle| {
+        idle.retain(|_, stack| {
+            stack.retain(|idle| idle.until > now);
+            !stack.is_empty()
+        });
+    });
+}
+
+/// Opens a connection to the server.
+///
+/// # Errors
+///
+/// When none of its addresses takes it in time.
+pub(crate) async fn connect(backend: &Backend, limits: &Limits) -> io::Result<Box<Upstream>> {
+    let stream = timeout(limits.connect, dial(backend, limits.connect)).await;
+    let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let stream = stream.inspect_err(|_| backend.forget_addresses())?;
+    stream.set_nodelay(true)?;
+    let handshake = http1::Builder::new()
+        .max_buf_size(BUFFER.max(limits.head_bytes))
+        .handshake(TokioIo::new(stream));
+    let (sender, connection) = handshake.await.map_err(io::Error::other)?;
+    Ok(Box::new(Upstream { sender, connection, reused: false, keep: ticks(KEEP) }))
+}
+
+/// One address after the other. Each gets half of the time that is left, so that one which
+/// swallows packets leaves some for the next; the last gets all of it.
+async fn dial(backend: &Backend, time: Duration) -> io::Result<TcpStream> {
+    let end = Instant::now() + time;
+    let addresses = backend.addresses().await?;
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for (at, address) in addresses.iter().enumerate() {
+        let left = end.saturating_duration_since(Instant::now());
+        let share = if at + 1 == addresses.len() { left } else { left / 2 };
+        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) if is_self(&stream, *address) => {}
+            Ok(Ok(stream)) => {
+                if at > 0 {
+                    backend.prefer(*address);
+                }
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failure)
+}
+
+/// TCP can connect a port of the ephemeral range to itself when nobody listens there.
+fn is_self(stream: &TcpStream, peer: SocketAddr) -> bool {
+    stream.local_addr().is_ok_and(|local| local == peer)
+}
+
+impl Upstream {
+    /// The server says how long it keeps an idle connection: ours must end before that.
+    pub(crate) fn set_keep_alive(&mut self, seconds: u32) {
+        let said = ticks(Duration::from_secs(seconds.into()));
+        let margin = if seconds > 1 { ticks(Duration::from_secs(1)) } else { 2 };
+        self.keep = said.saturating_sub(margin);
+    }
+}
+
+const _: () = assert!(TICK.as_millis() * 4 == 1000, "`margin` counts on ticks of a quarter second");

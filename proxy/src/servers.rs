@@ -1,0 +1,330 @@
+//! The servers file: text in, servers out.
+//!
+//! Owns the format, `URL [key=value ...]` a line with `#` comments, and reports every error of a
+//! text with its line, all at once. Never reads a file and never resolves a name.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use crate::backend::ServerSpec;
+
+/// What is wrong with one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}: {problem}")]
+pub struct LineError {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong, in words for the person who wrote the line.
+    pub problem: Problem,
+}
+
+/// See [`LineError`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each says its meaning in its message")]
+pub enum Problem {
+    #[error("`{0}` is no URL of a server: http://HOST[:PORT] is expected")]
+    Scheme(String),
+    #[error("https servers cannot be used yet: `{0}`")]
+    Https(String),
+    #[error("a server's URL has no path, query or fragment: `{0}`")]
+    Path(String),
+    #[error("a server's URL has no user or password: `{0}`")]
+    UserInfo(String),
+    #[error("`{0}` is no host name, IPv4 address or [IPv6] address")]
+    Host(String),
+    #[error("`{0}` is no port (1 to 65535)")]
+    Port(String),
+    #[error("weight `{0}` is not a whole number from 1 to 256")]
+    Weight(String),
+    #[error("max `{0}` is not a whole number from 1 to 4294967295")]
+    Max(String),
+    #[error("name `{0}` is not 1 to 64 of A-Z a-z 0-9 _ -")]
+    Name(String),
+    #[error("`h2` (HTTP/2 to the server) cannot be used yet")]
+    H2,
+    #[error("unknown key `{0}`: weight=, max=, name= and backup are known")]
+    UnknownKey(String),
+    #[error("`{0}` is given twice")]
+    KeyTwice(String),
+    #[error("{url} is already the server of line {first}")]
+    Duplicate { url: String, first: usize },
+    #[error("the name `{name}` is already taken by line {first}")]
+    DuplicateName { name: String, first: usize },
+    #[error("there is no server in it")]
+    Empty,
+}
+
+/// Every error of a text, in the order of its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errors(pub Vec<LineError>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = self.0.iter();
+        if let Some(first) = lines.next() {
+            write!(f, "{first}")?;
+        }
+        lines.try_for_each(|error| write!(f, "\n{error}"))
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Reads the text of a servers file.
+///
+/// # Errors
+///
+/// Every line that is wrong, not only the first.
+pub fn parse(text: &str) -> Result<Vec<ServerSpec>, Errors> {
+    let mut servers = Vec::new();
+    let mut errors = Vec::new();
+    let mut urls = HashMap::new();
+    let mut ids = HashMap::new();
+
+    for (line, text) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let text = without_comment(text);
+        if text.is_empty() {
+            continue;
+        }
+        let (server, problems) = parse_line(text);
+        errors.extend(problems.into_iter().map(|problem| LineError { line, problem }));
+        let Some(server) = server else { continue };
+        if let Some(first) = urls.insert(server.url(), line) {
+            let url = server.url();
+            urls.insert(url.clone(), first);
+            errors.push(LineError { line, problem: Problem::Duplicate { url, first } });
+        } else if let Some(&first) = ids.get(&server.id) {
+            let name = server.id.clone();
+            errors.push(LineError { line, problem: Problem::DuplicateName { name, first } });
+        } else {
+            ids.insert(server.id.clone(), line);
+            servers.push(server);
+        }
+    }
+    if servers.is_empty() && errors.is_empty() {
+        errors.push(LineError { line: text.lines().count().max(1), problem: Problem::Empty });
+    }
+    if errors.is_empty() { Ok(servers) } else { Err(Errors(errors)) }
+}
+
+/// A `#` begins a comment where a word could begin, so that none is lost inside of one.
+fn without_comment(line: &str) -> &str {
+    let begins = |(at, _): &(usize, char)| *at == 0 || line[..*at].ends_with(char::is_whitespace);
+    let end = line.char_indices().filter(|(_, c)| *c == '#').find(begins).map(|(at, _)| at);
+    line[..end.unwrap_or(line.len())].trim()
+}
+
+/// One server, if its URL can be read, and all that is wrong with its line.
+fn parse_line(line: &str) -> (Option<ServerSpec>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut words = line.split_whitespace();
+    let url = words.next().unwrap_or_default();
+    let server = parse_url(url).map_err(|problem| problems.push(problem)).ok();
+    // Keys are read even if the URL is wrong: every error of the line is reported at once.
+    let mut read = server.unwrap_or_else(|| ServerSpec {
+        id: String::new(),
+        host: String::new(),
+        port: 0,
+        weight: 1,
+        max: None,
+        backup: false,
+    });
+    let url_is_good = problems.is_empty();
+    let mut seen = Vec::new();
+    for word in words {
+        let key = word.split_once('=').map_or(word, |(key, _)| key);
+        if seen.contains(&key) {
+            problems.push(Problem::KeyTwice(key.to_owned()));
+            continue;
+        }
+        seen.push(key);
+        if let Err(problem) = parse_key(word, &mut read) {
+            problems.push(problem);
+        }
+    }
+    if read.id.is_empty() {
+        read.id = ServerSpec::derived_id(&read.url());
+    }
+    (url_is_good.then_some(read), problems)
+}
+
+fn parse_url(url: &str) -> Result<ServerSpec, Problem> {
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| Problem::Scheme(url.to_owned()))?;
+    if scheme.eq_ignore_ascii_case("https") {
+        return Err(Problem::Https(url.to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("http") {
+        return Err(Problem::Scheme(url.to_owned()));
+    }
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        return Err(Problem::Path(url.to_owned()));
+    }
+    if authority.contains('@') {
+        return Err(Problem::UserInfo(url.to_owned()));
+    }
+    let (host, port) = parse_authority(authority)?;
+    Ok(ServerSpec { id: String::new(), host, port, weight: 1, max: None, backup: false })
+}
+
+fn parse_authority(authority: &str) -> Result<(String, u16), Problem> {
+    let bad_host = || Problem::Host(authority.to_owned());
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (address, after) = rest.split_once(']').ok_or_else(bad_host)?;
+        let address: Ipv6Addr = address.parse().map_err(|_| bad_host())?;
+        let port = if after.is_empty() {
+            None
+        } else {
+            Some(after.strip_prefix(':').ok_or_else(bad_host)?)
+        };
+        (address.to_string(), port)
+    } else {
+        let (host, port) =
+            authority.split_once(':').map_or((authority, None), |(h, p)| (h, Some(p)));
+        if !is_host_name(host) {
+            return Err(bad_host());
+        }
+        (host.to_ascii_lowercase(), port)
+    };
+    let Some(port) = port else { return Ok((host, 80)) };
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse() {
+        Ok(number) if digits && number != 0 => Ok((host, number)),
+        _ => Err(Problem::Port(port.to_owned())),
+    }
+}
+
+/// A name that DNS could hold, or an IPv4 address written in the usual way: what looks like an
+/// address and is none (`1.2.3`, `300.1.1.1`) must not be sent to the resolver.
+fn is_host_name(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name.is_empty() || name.len() > 253 || !name.split('.').all(label) {
+        return false;
+    }
+    let numeric =
+        name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    !numeric || host.parse::<Ipv4Addr>().is_ok()
+}
+
+fn parse_key(word: &str, server: &mut ServerSpec) -> Result<(), Problem> {
+    let value_of = |value: &str| value.to_owned();
+    match word.split_once('=') {
+        Some(("weight", value)) => {
+            server.weight = whole(value)
+                .filter(|weight| (1..=256).contains(weight))
+                .ok_or_else(|| Problem::Weight(value_of(value)))?;
+        }
+        Some(("max", value)) => {
+            let max = whole(value).filter(|max| *max > 0);
+            server.max = Some(max.ok_or_else(|| Problem::Max(value_of(value)))?);
+        }
+        Some(("name", value)) => {
+            let good = (1..=64).contains(&value.len())
+                && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+            if !good {
+                return Err(Problem::Name(value_of(value)));
+            }
+            value.clone_into(&mut server.id);
+        }
+        None if word == "backup" => server.backup = true,
+        None if word == "h2" => return Err(Problem::H2),
+        _ => {
+            let key = word.split_once('=').map_or(word, |(key, _)| key);
+            return Err(Problem::UnknownKey(key.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Digits only: `parse` alone would take `+3`.
+fn whole<N: std::str::FromStr>(value: &str) -> Option<N> {
+    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(line: &str) -> ServerSpec {
+        let mut servers = parse(line).unwrap();
+        assert_eq!(servers.len(), 1);
+        servers.remove(0)
+    }
+
+    fn problems(text: &str) -> Vec<(usize, Problem)> {
+        parse(text).unwrap_err().0.into_iter().map(|error| (error.line, error.problem)).collect()
+    }
+
+    #[test]
+    fn every_form_of_a_host_and_port_is_read() {
+        for (line, url) in [
+            ("http://localhost:8000", "http://localhost:8000"),
+            ("http://localhost:65535/", "http://localhost:65535"),
+            ("HTTP://LocalHost", "http://localhost"),
+            ("http://10.1.2.3:80", "http://10.1.2.3"),
+            ("http://[::1]:5173", "http://[::1]:5173"),
+            ("http://[0:0::1]", "http://[::1]"),
+            ("http://my_app.svc.cluster.local.:8080", "http://my_app.svc.cluster.local.:8080"),
+        ] {
+            assert_eq!(one(line).url(), url, "{line}");
+        }
+    }
+
+    #[test]
+    fn comments_blank_lines_and_windows_line_ends_are_passed_over() {
+        let text = "\u{feff}# head\r\n\r\n  http://a:1 # why\r\nhttp://b:2\tname=b#2x\n";
+        let bad = problems(text);
+        assert_eq!(bad, [(4, Problem::Name("b#2x".into()))]);
+        assert_eq!(parse("# head\r\n\r\n http://a:1 # why\r\n#http://b\n").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let server = one("http://a:1 weight=256 max=7 name=Web_1-a backup");
+        assert_eq!((server.weight, server.max, server.backup), (256, Some(7), true));
+        assert_eq!(server.id, "Web_1-a");
+    }
+
+    #[test]
+    fn every_error_of_a_text_is_reported_with_its_line() {
+        let text = "localhost:8000\nhttp://a:0\nhttp://a:65536 weight=0 weight=3\nhttp://ok\n\
+                    ftp://x\nhttps://x\nhttp://x/y\nhttp://u@x\nhttp://x speed=3 max=0 h2 backup=1\n\
+                    http://300.1.1.1\nhttp://[::1\nhttp://a:+1\nhttp://\nhttp://a:\nhttp://::1";
+        let lines: Vec<usize> = problems(text).iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 2, 3, 3, 3, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn a_server_or_a_name_that_comes_twice_is_an_error() {
+        assert_eq!(
+            problems("http://a\n\nHTTP://A:80/\nhttp://b name=x\nhttp://c name=x"),
+            [
+                (3, Problem::Duplicate { url: "http://a".into(), first: 1 }),
+                (5, Problem::DuplicateName { name: "x".into(), first: 4 }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_server_is_an_error() {
+        assert_eq!(problems(""), [(1, Problem::Empty)]);
+        assert_eq!(problems("# none\n\n"), [(2, Problem::Empty)]);
+    }
+
+    #[test]
+    fn an_id_is_derived_from_the_normal_form_of_the_url_and_can_stand_in_a_cookie() {
+        let id = one("http://LOCALHOST:80").id;
+        assert_eq!(id, one("http://localhost/").id);
+        assert_eq!(id.len(), 11);
+        assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'), "{id}");
+    }
+}

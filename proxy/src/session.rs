@@ -1,0 +1,402 @@
+//! Sessions: who a client is, and what its backends want to remember, whichever of them serves.
+//!
+//! Owns the rules: when a session begins, what a request is given of it, what a response may
+//! change, when a cookie is set. Where records are kept, and what happens when that place does not
+//! answer, is the business of `store`. Never waits for the store longer than a request may, and
+//! never writes a cookie, a token or a value into a log.
+//!
+//! ```text
+//! request  -> open: token? pass by : cookie -> MAC -> record -> Session
+//!             Session::to_backend: Rondel-Session, its data, captured headers
+//! response -> Session::to_client: take Rondel-* off, record changes, set the cookie where due
+//! ```
+
+mod answer;
+mod breaker;
+mod cache;
+mod caching;
+mod capture;
+mod cookie;
+mod id;
+mod jwt;
+mod memory;
+mod queue;
+mod record;
+mod redis;
+mod stats;
+mod store;
+mod table;
+mod time;
+mod writer;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::runtime::Handle;
+
+use self::{
+    answer::{Answer, Order, SESSION, Said},
+    cache::Cached,
+    cookie::{BackendId, Cookies, Ticket},
+    id::{Id, Key},
+    memory::Memory,
+    record::{Field, Lifetime, Record},
+    redis::Redis,
+    store::{Loaded, Store},
+};
+pub use self::{
+    capture::check_capture_header,
+    cookie::check_cookie_name,
+    redis::check_redis_url,
+    stats::{Counter, Stats},
+};
+
+/// What the settings say about sessions.
+#[derive(Clone)]
+pub struct SessionSettings {
+    /// Name of the cookie.
+    pub cookie: String,
+    /// Keys of the cookie's MAC: the first signs, all verify. Empty: a random one.
+    pub secrets: Vec<Vec<u8>>,
+    /// A session ends when it was not used for so long.
+    pub idle: Duration,
+    /// A session ends when it is so old.
+    pub max: Duration,
+    /// Request headers to remember; each checked by [`check_capture_header`].
+    pub capture: Vec<HeaderName>,
+    /// What happens while the store is away.
+    pub fail: SessionFail,
+    /// Where records are kept; `None`: in this process.
+    pub redis: Option<String>,
+    /// Whether clients come over TLS.
+    pub secure: bool,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            cookie: "rondel_sid".to_owned(),
+            secrets: Vec::new(),
+            idle: Duration::from_secs(30 * 60),
+            max: Duration::from_secs(24 * 60 * 60),
+            capture: Vec::new(),
+            fail: SessionFail::Open,
+            redis: None,
+            secure: false,
+        }
+    }
+}
+
+/// What a request gets while the store is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionFail {
+    /// It is served, with what is known.
+    Open,
+    /// It is refused.
+    Closed,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionSetupError {
+    /// The name of the cookie.
+    #[error("session cookie: {0}")]
+    Cookie(String),
+    /// The URL of Redis.
+    #[error("{0}")]
+    Redis(String),
+    /// A key of the MAC is empty.
+    #[error("the session secret has an empty key")]
+    EmptySecret,
+    /// The operating system gives no random bytes.
+    #[error("no random bytes for the session secret: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The store is away, and requests are not to be served without it.
+#[derive(Debug, thiserror::Error)]
+#[error("the session store does not answer")]
+pub struct StoreUnavailable;
+
+/// The sessions of this process, shared by all workers.
+pub struct Sessions(Arc<Shared>);
+
+struct Shared {
+    cookies: Cookies,
+    lifetime: Lifetime,
+    capture: Vec<HeaderName>,
+    fail: SessionFail,
+    store: Box<dyn Store>,
+    stats: Arc<Stats>,
+}
+
+/// The session of one request, from [`Sessions::open`] to [`Session::to_client`].
+pub struct Session {
+    shared: Arc<Shared>,
+    /// `None`: the request goes without a session.
+    live: Option<Live>,
+}
+
+struct Live {
+    id: Id,
+    key: Key,
+    /// The backend that the client's cookie names.
+    backend: Option<BackendId>,
+    record: Arc<Record>,
+    origin: Origin,
+    /// Headers to remember that are new or different in this request.
+    captured: Vec<(Field, HeaderValue)>,
+}
+
+/// How much is known of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The client has no cookie for it yet.
+    New,
+    Known,
+    /// The cookie is good, and the store does not answer.
+    Unconfirmed,
+}
+
+impl Sessions {
+    /// Opens the store; its tasks run on `background`, which has to outlive the workers. Starts
+    /// without the store if that is away.
+    ///
+    /// # Errors
+    ///
+    /// If the settings cannot be used; never because the store is away.
+    pub fn new(settings: SessionSettings, background: &Handle) -> Result<Self, SessionSetupError> {
+        check_cookie_name(&settings.cookie).map_err(SessionSetupError::Cookie)?;
+        let secrets = secrets(settings.secrets)?;
+        let cookies = Cookies::new(&settings.cookie, &secrets, settings.secure)
+            .ok_or(SessionSetupError::EmptySecret)?;
+        let lifetime =
+            Lifetime { idle: whole_seconds(settings.idle), max: whole_seconds(settings.max) };
+        let stats = Arc::new(Stats::default());
+        let store: Box<dyn Store> = match &settings.redis {
+            None => Box::new(Memory::new(&stats)),
+            Some(url) => {
+                let redis = Redis::start(url, background).map_err(SessionSetupError::Redis)?;
+                Box::new(Cached::new(Box::new(redis), lifetime, &stats, background))
+            }
+        };
+        let (capture, fail) = (settings.capture, settings.fail);
+        Ok(Self(Arc::new(Shared { cookies, lifetime, capture, fail, store, stats })))
+    }
+
+    /// Reads the session of a request: none for one that brings a token of its own, the known one
+    /// of a good cookie, else a new one. Waits 20 ms for the store at most.
+    ///
+    /// # Errors
+    ///
+    /// If the store is away and requests are not to be served without it.
+    pub async fn open(&self, request: &HeaderMap) -> Result<Session, StoreUnavailable> {
+        let shared = &self.0;
+        let live = if jwt::bears_token(request) {
+            None
+        } else {
+            let known = match shared.cookies.read(request) {
+                Some(ticket) => shared.known(ticket).await?,
+                None => None,
+            };
+            match known {
+                Some(live) => Some(live),
+                None => shared.begin(request).await?,
+            }
+        };
+        let mut session = Session { shared: Arc::clone(shared), live };
+        session.capture(request);
+        Ok(session)
+    }
+
+    /// Waits until everything is in the store, for a clean stop; false if that took longer.
+    pub async fn flush(&self, limit: Duration) -> bool {
+        self.0.store.flush(limit).await
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+}
+
+impl Shared {
+    /// The session of a good cookie; `None` if its record is gone.
+    async fn known(&self, ticket: Ticket) -> Result<Option<Live>, StoreUnavailable> {
+        let key = ticket.id.key();
+        let loaded = match self.store.peek(&key) {
+            Some(loaded) => loaded,
+            None => self.store.load(&key).await,
+        };
+        let (record, origin) = match loaded {
+            Loaded::Found(record) => (record, Origin::Known),
+            Loaded::Gone => {
+                self.stats.expired.add(1);
+                return Ok(None);
+            }
+            Loaded::Away(_) if self.fail == SessionFail::Closed => return Err(StoreUnavailable),
+            Loaded::Away(record) => {
+                self.stats.degraded.add(1);
+                let unknown = || Arc::new(Record::new(key, time::now(), ""));
+                (record.unwrap_or_else(unknown), Origin::Unconfirmed)
+            }
+        };
+        let (id, backend) = (ticket.id, Some(ticket.backend));
+        Ok(Some(Live { id, key, backend, record, origin, captured: Vec::new() }))
+    }
+
+    /// A session for a client that has none. Its record is written when the response sets the
+    /// cookie; unless nothing is to be served without it, in which case it has to be there now.
+    async fn begin(&self, request: &HeaderMap) -> Result<Option<Live>, StoreUnavailable> {
+        let Ok(id) = Id::random() else {
+            tracing::error!("no random bytes: a request goes without a session");
+            return Ok(None);
+        };
+        let key = id.key();
+        let mut record = Record::new(key, time::now(), "");
+        if self.fail == SessionFail::Closed {
+            for (field, value) in changed_captures(&self.capture, request, &record) {
+                self.edit(&mut record, &field, Some(&value));
+            }
+            self.store.save(key, record.as_change(self.lifetime));
+            if !self.store.settle(&key).await {
+                return Err(StoreUnavailable);
+            }
+        }
+        let (record, origin) = (Arc::new(record), Origin::New);
+        Ok(Some(Live { id, key, backend: None, record, origin, captured: Vec::new() }))
+    }
+
+    /// Takes one edit into a record; true if that changed it. What the limits refuse is dropped.
+    fn edit(&self, record: &mut Record, field: &Field, value: Option<&HeaderValue>) -> bool {
+        record.edit(field, value).unwrap_or_else(|refusal| {
+            self.stats.values_dropped.add(1);
+            let name = field.in_hash();
+            tracing::warn!(name, reason = ?refusal, "a session value was dropped");
+            false
+        })
+    }
+}
+
+impl Session {
+    /// The backend that the client's cookie names.
+    pub fn backend(&self) -> Option<&str> {
+        self.live.as_ref()?.backend.as_ref().map(BackendId::as_str)
+    }
+
+    /// Adds what the session has for the backend: its key, its data, and the captured headers that
+    /// the request itself lacks.
+    pub fn to_backend(&self, headers: &mut HeaderMap) {
+        let Some(live) = &self.live else { return };
+        headers.insert(SESSION, live.record.key.clone());
+        for (field, value) in live.record.fields() {
+            match field {
+                Field::Data(name) => drop(headers.insert(name, value.clone())),
+                Field::Captured(name) => {
+                    if !headers.contains_key(name) {
+                        headers.insert(name, value.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what the backend said to us off the response, records it, and gives the client its
+    /// cookie where that is due. `backend_id` is the server that answered in the end.
+    pub async fn to_client(self, backend_id: &str, status: StatusCode, headers: &mut HeaderMap) {
+        let said = Said::take(headers);
+        let Self { shared, live: Some(live) } = self else { return };
+        let Some(backend) = BackendId::parse(backend_id.as_bytes()) else {
+            tracing::error!(backend_id, "not an id of a backend: a session goes unrecorded");
+            return;
+        };
+        let may_set = caching::may_set_cookie(status, headers);
+        let new = live.origin == Origin::New;
+        let answer = Answer { shared: &shared, live, backend, headers, may_set };
+        match said.order {
+            Some(Order::Destroy) => answer.destroy(),
+            // A new session gets an id that nobody knows anyway.
+            _ if new => answer.begin(&said.data).await,
+            Some(Order::Rotate) if may_set => answer.rotate(&said.data),
+            Some(Order::Rotate) => {
+                tracing::warn!("a session was not rotated: caches may share the response");
+                answer.go_on(&said.data);
+            }
+            None => answer.go_on(&said.data),
+        }
+    }
+
+    fn capture(&mut self, request: &HeaderMap) {
+        if let Some(live) = &mut self.live {
+            live.captured = changed_captures(&self.shared.capture, request, &live.record);
+        }
+    }
+}
+
+/// The captured headers that a request brings and that the record has not, or has otherwise.
+fn changed_captures(
+    names: &[HeaderName],
+    request: &HeaderMap,
+    record: &Record,
+) -> Vec<(Field, HeaderValue)> {
+    names
+        .iter()
+        .filter(|name| capture::differs(request, name, record.captured(name)))
+        .filter_map(|name| Some((Field::Captured(name.clone()), capture::joined(request, name)?)))
+        .collect()
+}
+
+fn secrets(given: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, SessionSetupError> {
+    if given.is_empty() {
+        tracing::warn!(
+            "no session secret is set: sessions end when this process does, \
+             and no other one knows them"
+        );
+        let mut random = vec![0; 32];
+        getrandom::fill(&mut random).map_err(SessionSetupError::Random)?;
+        return Ok(vec![random]);
+    }
+    if given.iter().any(Vec::is_empty) {
+        return Err(SessionSetupError::EmptySecret);
+    }
+    if given.iter().any(|secret| secret.len() < 16) {
+        tracing::warn!("a session secret has fewer than 16 bytes, which can be guessed");
+    }
+    Ok(given)
+}
+
+/// Ends are kept in whole seconds; none is sooner than one.
+fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+}
+
+impl fmt::Debug for SessionSettings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the secrets, and not the URL, which may hold a password.
+        out.debug_struct("SessionSettings")
+            .field("cookie", &self.cookie)
+            .field("secrets", &self.secrets.len())
+            .field("idle", &self.idle)
+            .field("max", &self.max)
+            .field("capture", &self.capture)
+            .field("fail", &self.fail)
+            .field("redis", &self.redis.is_some())
+            .field("secure", &self.secure)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Sessions").field("store", &self.0.store).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Session")
+            .field("key", &self.live.as_ref().map(|live| live.key))
+            .field("backend", &self.backend())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! What a response does to a session.
+//!
+//! Takes the backend's words to us off the response, carries them out, and sets or clears the
+//! cookie where the response may carry one.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{Entry, SET_COOKIE},
+};
+
+use super::{
+    Live, Origin, SessionFail, Shared, caching,
+    cookie::{BackendId, Ticket},
+    id::Id,
+    record::{Change, Edits, Field, Record},
+    store::Loaded,
+    time,
+};
+
+/// To a backend: the key of the record. From a backend: `rotate` or `destroy`.
+pub(super) const SESSION: HeaderName = HeaderName::from_static("rondel-session");
+
+/// What a backend said to us in a response.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) order: Option<Order>,
+    /// Data headers and their values; `None`: to be deleted.
+    pub(super) data: Edits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Rotate,
+    Destroy,
+}
+
+impl Said {
+    pub(super) fn take(headers: &mut HeaderMap) -> Self {
+        let ours = |name: &&HeaderName| name.as_str().starts_with("rondel-");
+        let mut said = Self::default();
+        // Mostly there are none, and nothing is allocated.
+        let names: Vec<_> = headers.keys().filter(ours).cloned().collect();
+        for name in names {
+            let Entry::Occupied(entry) = headers.entry(name) else { continue };
+            let (name, values) = entry.remove_entry_mult();
+            for value in values {
+                said.hear(&name, &value);
+            }
+        }
+        said
+    }
+
+    fn hear(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let text = value.as_bytes().trim_ascii();
+        if *name == SESSION {
+            match text {
+                _ if text.eq_ignore_ascii_case(b"destroy") => self.order = Some(Order::Destroy),
+                _ if text.eq_ignore_ascii_case(b"rotate") => {
+                    self.order = self.order.or(Some(Order::Rotate));
+                }
+                _ => tracing::debug!("a backend gave an unknown order for a session"),
+            }
+        } else if let Some(field) = Field::data(name.clone()) {
+            // A copy of its own: the value is a piece of the whole response head in memory.
+            let value = HeaderValue::from_bytes(text).ok().filter(|value| !value.is_empty());
+            self.data.push((field, value));
+        }
+    }
+}
+
+/// A response on its way to the client, and what has to be done with its session.
+pub(super) struct Answer<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) live: Live,
+    pub(super) backend: BackendId,
+    pub(super) headers: &'a mut HeaderMap,
+    pub(super) may_set: bool,
+}
+
+impl Answer<'_> {
+    /// The first response to a client.
+    pub(super) async fn begin(mut self, data: &Edits) {
+        let closed = self.shared.fail == SessionFail::Closed;
+        if !self.may_set {
+            // Without the cookie nobody will ever ask for the record.
+            if closed {
+                self.shared.store.delete(self.live.key);
+            }
+            return;
+        }
+        let key = self.live.key;
+        let mut record = Record::clone(&self.live.record);
+        record.created = time::now();
+        record.seen = record.created;
+        self.backend.as_str().clone_into(&mut record.backend);
+        self.edits(&mut record, data);
+        self.shared.store.save(key, record.as_change(self.shared.lifetime));
+        self.shared.stats.created.add(1);
+        if closed {
+            self.shared.store.settle(&key).await;
+        }
+        self.set_cookie(self.live.id);
+    }
+
+    /// Any later response: mostly there is nothing to do.
+    pub(super) fn go_on(self, data: &Edits) {
+        let now = time::now();
+        let lifetime = self.shared.lifetime;
+        let confirmed = self.live.origin == Origin::Known;
+        let due = confirmed && now >= self.live.record.seen + lifetime.touch_interval();
+        if !due && data.is_empty() && self.live.captured.is_empty() {
+            return;
+        }
+        let mut record = Record::clone(&self.live.record);
+        let edits = self.edits(&mut record, data);
+        if due || !edits.is_empty() {
+            let expires = lifetime.end(record.created, now);
+            self.shared
+                .store
+                .save(self.live.key, Change { begins: None, seen: now, expires, edits });
+        }
+    }
+
+    /// A new id for the same record.
+    pub(super) fn rotate(mut self, data: &Edits) {
+        let old = self.live.key;
+        match self.shared.store.peek(&old) {
+            // Another response ended it meanwhile, and it must not live on under a new id.
+            Some(Loaded::Gone) => return,
+            Some(Loaded::Found(latest)) => self.live.record = latest,
+            _ => {}
+        }
+        let Ok(id) = Id::random() else {
+            tracing::error!("no random bytes: a session was ended instead of rotated");
+            return self.destroy();
+        };
+        let key = id.key();
+        let mut record = Record::clone(&self.live.record);
+        record.key = key.header_value();
+        record.seen = time::now();
+        self.backend.as_str().clone_into(&mut record.backend);
+        self.edits(&mut record, data);
+        self.shared.store.save(key, record.as_change(self.shared.lifetime));
+        self.shared.store.delete(old);
+        self.set_cookie(id);
+    }
+
+    /// Record and cookie gone.
+    pub(super) fn destroy(self) {
+        if self.live.origin != Origin::New || self.shared.fail == SessionFail::Closed {
+            self.shared.store.delete(self.live.key);
+        }
+        if self.may_set {
+            self.headers.append(SET_COOKIE, self.shared.cookies.clear());
+            caching::make_private(self.headers);
+        }
+    }
+
+    /// Takes captured headers and data into a record; gives what changed.
+    fn edits(&self, record: &mut Record, data: &Edits) -> Edits {
+        let captured = self.live.captured.iter().map(|(field, value)| (field, Some(value)));
+        let data = data.iter().map(|(field, value)| (field, value.as_ref()));
+        captured
+            .chain(data)
+            .filter(|(field, value)| self.shared.edit(record, field, *value))
+            .map(|(field, value)| (field.clone(), value.cloned()))
+            .collect()
+    }
+
+    fn set_cookie(&mut self, id: Id) {
+        let ticket = Ticket { id, backend: self.backend };
+        self.headers.append(SET_COOKIE, self.shared.cookies.set(&ticket));
+        caching::make_private(self.headers);
+    }
+}

@@ -1,0 +1,358 @@
+//! The store as requests see it when it is far away: a local copy of the records in use, at most
+//! five seconds old, in front of a [`Remote`].
+//!
+//! A look-up is made once however many requests want it, and in a task of its own: a request that
+//! gives up waiting stops nothing. Reads and writes of the copy that come from the wire are made
+//! under one lock together with the state of the queue, in this order of truth: what we wrote and
+//! the store has not confirmed, over what the store says, over what we knew. The path of a known
+//! session takes no lock at all.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+    time::timeout,
+};
+
+use super::{
+    breaker::Breaker,
+    id::Key,
+    queue::Queue,
+    record::{Change, Lifetime, Record},
+    stats::Stats,
+    store::{Away, BoxFuture, Loaded, Remote, Store, WAIT, Write},
+    table::{Fresh, Row, Table},
+    time, writer,
+};
+
+/// How old a copy may be and still be served without asking.
+const FRESH: Duration = Duration::from_secs(5);
+/// Another proxy sends the cookie of a new session a moment before its record: so a record that is
+/// not there is looked for once more.
+const SECOND_LOOK: Duration = Duration::from_millis(5);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
+const CAPACITY: u64 = 64 * 1024 * 1024;
+/// Records whose writes wait for the store.
+const QUEUE: usize = 10_000;
+
+/// A remote store behind its local copy.
+#[derive(Debug)]
+pub(crate) struct Cached(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) remote: Box<dyn Remote>,
+    pub(crate) breaker: Breaker,
+    pub(crate) stats: Arc<Stats>,
+    /// Rung when there is something to write.
+    pub(crate) written: Notify,
+    /// Rung when the store has confirmed writes.
+    pub(crate) confirmed: Notify,
+    lifetime: Lifetime,
+    table: Table,
+    desk: Mutex<Desk>,
+    /// Counts general invalidations: no copy from before the last one is fresh. Changed only by
+    /// who holds the desk.
+    epoch: AtomicU64,
+    background: Handle,
+}
+
+/// What is under way between us and the store.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) queue: Queue,
+    flights: HashMap<Key, Flight>,
+}
+
+/// A look-up on its way.
+#[derive(Debug)]
+struct Flight {
+    landed: watch::Receiver<Option<Loaded>>,
+    /// The record changed meanwhile: what the flight brings may be older than that.
+    overtaken: bool,
+}
+
+impl Cached {
+    /// Starts the tasks that write and probe on `background`.
+    pub(crate) fn new(
+        remote: Box<dyn Remote>,
+        lifetime: Lifetime,
+        stats: &Arc<Stats>,
+        background: &Handle,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            remote,
+            breaker: Breaker::new(),
+            stats: Arc::clone(stats),
+            written: Notify::new(),
+            confirmed: Notify::new(),
+            lifetime,
+            table: Table::new(CAPACITY, || {}),
+            desk: Mutex::new(Desk { queue: Queue::new(QUEUE), flights: HashMap::new() }),
+            epoch: AtomicU64::new(0),
+            background: background.clone(),
+        });
+        background.spawn(writer::run(Arc::clone(&inner)));
+        background.spawn(probe(Arc::clone(&inner)));
+        Self(inner)
+    }
+}
+
+impl Store for Cached {
+    fn peek(&self, key: &Key) -> Option<Loaded> {
+        let row = self.0.table.row(key)?;
+        self.0.is_fresh(&row).then(|| match row.record {
+            Some(record) => Loaded::Found(record),
+            None => Loaded::Gone,
+        })
+    }
+
+    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Loaded> {
+        Box::pin(async {
+            if self.0.breaker.is_open() {
+                return self.0.without_the_store(key);
+            }
+            let mut landed = self.0.board(*key);
+            match timeout(WAIT, landed.wait_for(Option::is_some)).await {
+                Ok(Ok(loaded)) => loaded.clone().unwrap_or(Loaded::Away(None)),
+                _ => self.0.without_the_store(key),
+            }
+        })
+    }
+
+    fn save(&self, key: Key, change: Change) {
+        self.0.save(key, change);
+    }
+
+    fn delete(&self, key: Key) {
+        self.0.delete(key);
+    }
+
+    fn settle<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, bool> {
+        Box::pin(async {
+            let open = self.0.breaker.is_open();
+            if !open && self.0.confirmation(WAIT, |queue| !queue.holds(key)).await {
+                return true;
+            }
+            self.0.desk().queue.forget(key);
+            self.0.table.forget(key);
+            false
+        })
+    }
+
+    fn flush(&self, limit: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(self.0.confirmation(limit, Queue::is_empty))
+    }
+}
+
+impl Inner {
+    /// The lock is held for map operations only, never while waiting.
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn save(&self, key: Key, change: Change) {
+        let mut desk = self.desk();
+        if desk.queue.is_deleted(&key) {
+            return;
+        }
+        desk.overtake(&key);
+        match Record::from_change(key, &change) {
+            Some(record) => self.keep(key, Some(record)),
+            None => self.table.change(key, &change, time::until(change.expires)),
+        }
+        if desk.queue.push(key, Write::Save(change)) {
+            self.stats.writes_dropped.add(1);
+        }
+        drop(desk);
+        self.written.notify_one();
+    }
+
+    fn delete(&self, key: Key) {
+        let mut desk = self.desk();
+        desk.overtake(&key);
+        self.keep(key, None);
+        if desk.queue.push(key, Write::Delete) {
+            self.stats.writes_dropped.add(1);
+        }
+        drop(desk);
+        self.written.notify_one();
+    }
+
+    /// Somebody else changed the record: what is known of it is void.
+    pub(crate) fn invalidate(&self, key: &Key) {
+        let mut desk = self.desk();
+        desk.overtake(key);
+        self.table.forget(key);
+    }
+
+    /// Anything may have changed: nothing known is fresh any more. It is still better than nothing
+    /// while the store is away.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for what a store says by itself"))]
+    pub(crate) fn invalidate_all(&self) {
+        let mut desk = self.desk();
+        // ORDERING: Relaxed. A request that still reads the old number comes before this one; who
+        // puts copies in holds the desk.
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        desk.flights.values_mut().for_each(|flight| flight.overtaken = true);
+    }
+
+    /// Joins the look-up that is under way for a key, or starts one.
+    fn board(self: &Arc<Self>, key: Key) -> watch::Receiver<Option<Loaded>> {
+        let mut desk = self.desk();
+        if let Some(flight) = desk.flights.get(&key) {
+            return flight.landed.clone();
+        }
+        let (arrival, landed) = watch::channel(None);
+        desk.flights.insert(key, Flight { landed: landed.clone(), overtaken: false });
+        drop(desk);
+        let inner = Arc::clone(self);
+        self.background.spawn(async move {
+            let read = inner.fetch(key).await;
+            arrival.send_replace(Some(inner.land(key, read)));
+        });
+        landed
+    }
+
+    async fn fetch(&self, key: Key) -> Result<Option<Record>, Away> {
+        let started = Instant::now();
+        self.stats.lookups.add(1);
+        let read = within(WAIT, self.remote.fetch(key)).await;
+        if !matches!(read, Ok(None)) || started.elapsed() > SECOND_LOOK {
+            return read;
+        }
+        tokio::time::sleep(SECOND_LOOK).await;
+        within(WAIT.saturating_sub(started.elapsed()), self.remote.fetch(key)).await
+    }
+
+    /// Takes in what a look-up brought.
+    fn land(&self, key: Key, read: Result<Option<Record>, Away>) -> Loaded {
+        let mut desk = self.desk();
+        let flight = desk.flights.remove(&key);
+        let read = match read {
+            Ok(read) => read,
+            Err(error) => {
+                drop(desk);
+                self.failed(&error);
+                return self.without_the_store(&key);
+            }
+        };
+        self.breaker.succeed();
+        let now = time::now();
+        let alive = |record: &Record| self.lifetime.end(record.created, record.seen) > now;
+        let record = desk.queue.overlay(&key, read).filter(alive);
+        if flight.is_some_and(|flight| !flight.overtaken) {
+            self.keep(key, record.clone());
+        }
+        record.map_or(Loaded::Gone, |record| Loaded::Found(Arc::new(record)))
+    }
+
+    /// The best answer there is while the store does not answer.
+    fn without_the_store(&self, key: &Key) -> Loaded {
+        let desk = self.desk();
+        if desk.queue.is_deleted(key) {
+            return Loaded::Gone;
+        }
+        match self.table.row(key) {
+            Some(Row { record: Some(record), .. }) => Loaded::Away(Some(record)),
+            Some(Row { record: None, .. }) => Loaded::Gone,
+            None => Loaded::Away(desk.unconfirmed(key).map(Arc::new)),
+        }
+    }
+
+    pub(crate) fn failed(&self, error: &Away) {
+        if self.breaker.fail() {
+            tracing::warn!(%error, "the session store does not answer; going on without it");
+        } else {
+            tracing::debug!(%error, "the session store did not answer");
+        }
+    }
+
+    fn is_fresh(&self, row: &Row) -> bool {
+        match row.fresh {
+            Fresh::Always => true,
+            Fresh::Until(end, epoch) => Instant::now() < end && epoch == self.epoch(),
+        }
+    }
+
+    fn epoch(&self) -> u64 {
+        // ORDERING: Relaxed, see `invalidate_all`.
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Puts a copy into the table. The caller holds the desk.
+    fn keep(&self, key: Key, record: Option<Record>) {
+        let fresh = Fresh::Until(Instant::now() + FRESH, self.epoch());
+        let keep = record
+            .as_ref()
+            .map_or(FRESH, |record| time::until(self.lifetime.end(record.created, record.seen)));
+        self.table.put(key, Row { record: record.map(Arc::new), fresh, keep });
+    }
+
+    async fn confirmation(&self, limit: Duration, holds: impl Fn(&Queue) -> bool) -> bool {
+        let confirmed = async {
+            loop {
+                let next = self.confirmed.notified();
+                tokio::pin!(next);
+                // From here on no confirmation is missed.
+                next.as_mut().enable();
+                if holds(&self.desk().queue) {
+                    return;
+                }
+                next.await;
+            }
+        };
+        timeout(limit, confirmed).await.is_ok()
+    }
+}
+
+impl Desk {
+    /// What a flight for this key brings may be old now.
+    pub(crate) fn overtake(&mut self, key: &Key) {
+        if let Some(flight) = self.flights.get_mut(key) {
+            flight.overtaken = true;
+        }
+    }
+
+    /// What we wrote of a record that we do not know.
+    fn unconfirmed(&self, key: &Key) -> Option<Record> {
+        let mut record = None;
+        for write in self.queue.unconfirmed(key) {
+            let Write::Save(change) = write else { return None };
+            record.get_or_insert_with(|| Record::new(*key, change.seen, "")).apply(change);
+        }
+        record
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Away>>,
+) -> Result<T, Away> {
+    timeout(limit, answer).await.unwrap_or_else(|_| Err(Away("no answer in time".to_owned())))
+}
+
+async fn probe(inner: Arc<Inner>) {
+    let ping = || {
+        let inner = Arc::clone(&inner);
+        async move {
+            let answered = within(PROBE_TIMEOUT, inner.remote.ping()).await.is_ok();
+            if answered {
+                tracing::info!("the session store answers again");
+            }
+            answered
+        }
+    };
+    inner.breaker.tend(ping).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,406 @@
+//! The cache over a store in this process that can be slow, or away.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize},
+    thread,
+};
+
+use http::{HeaderName, HeaderValue};
+use tokio::{runtime::Runtime, sync::Semaphore};
+
+use super::*;
+use crate::session::{id::Id, record::Field, store::Written};
+
+const LIFETIME: Lifetime = Lifetime { idle: 1_800, max: 86_400 };
+
+/// A store in this process that can be slow or away.
+#[derive(Debug, Default)]
+struct Fake(Arc<FakeState>);
+
+#[derive(Debug)]
+struct FakeState {
+    records: Mutex<HashMap<Key, Record>>,
+    away: AtomicBool,
+    fetches: AtomicUsize,
+    batches: AtomicUsize,
+    /// A fetch reads, and then waits for one of these before it answers.
+    answers: Semaphore,
+}
+
+impl Default for FakeState {
+    fn default() -> Self {
+        Self {
+            records: Mutex::default(),
+            away: AtomicBool::new(false),
+            fetches: AtomicUsize::new(0),
+            batches: AtomicUsize::new(0),
+            answers: Semaphore::new(Semaphore::MAX_PERMITS),
+        }
+    }
+}
+
+impl FakeState {
+    fn there(&self) -> Result<(), Away> {
+        if self.away.load(Ordering::SeqCst) { Err(Away("away".into())) } else { Ok(()) }
+    }
+
+    fn hold_answers(&self) {
+        self.answers.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+
+    fn put(&self, key: Key, text: &'static str) {
+        let mut record = Record::new(key, time::now(), "b");
+        record.apply(&set(text));
+        self.records.lock().unwrap().insert(key, record);
+    }
+}
+
+impl Remote for Fake {
+    fn ping(&self) -> BoxFuture<'_, Result<(), Away>> {
+        Box::pin(async { self.0.there() })
+    }
+
+    fn fetch(&self, key: Key) -> BoxFuture<'_, Result<Option<Record>, Away>> {
+        Box::pin(async move {
+            self.0.there()?;
+            self.0.fetches.fetch_add(1, Ordering::SeqCst);
+            let read = self.0.records.lock().unwrap().get(&key).cloned();
+            drop(self.0.answers.acquire().await);
+            Ok(read)
+        })
+    }
+
+    fn write<'a>(&'a self, batch: &'a [(Key, Write)]) -> BoxFuture<'a, Result<Vec<Written>, Away>> {
+        Box::pin(async {
+            self.0.there()?;
+            self.0.batches.fetch_add(1, Ordering::SeqCst);
+            let mut records = self.0.records.lock().unwrap();
+            let outcomes = batch.iter().map(|(key, write)| match write {
+                Write::Delete => {
+                    records.remove(key);
+                    Written::Done
+                }
+                Write::Save(change) => match records.get_mut(key) {
+                    Some(record) => {
+                        record.apply(change);
+                        Written::Done
+                    }
+                    None => match Record::from_change(*key, change) {
+                        Some(record) => {
+                            records.insert(*key, record);
+                            Written::Done
+                        }
+                        None => Written::Gone,
+                    },
+                },
+            });
+            Ok(outcomes.collect())
+        })
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn cached() -> (Cached, Arc<FakeState>) {
+    let fake = Fake::default();
+    let state = Arc::clone(&fake.0);
+    let background = Handle::current();
+    (Cached::new(Box::new(fake), LIFETIME, &Arc::default(), &background), state)
+}
+
+fn key() -> Key {
+    Id::random().unwrap().key()
+}
+
+fn set(text: &'static str) -> Change {
+    let field = Field::data(HeaderName::from_static("rondel-session-a")).unwrap();
+    let edits = vec![(field, Some(HeaderValue::from_static(text)))];
+    Change { begins: None, seen: time::now(), expires: time::now() + 100, edits }
+}
+
+fn begin(key: Key) -> Change {
+    Record::new(key, time::now(), "b").as_change(LIFETIME)
+}
+
+fn text(loaded: &Loaded) -> String {
+    let first = |record: &Arc<Record>| {
+        let first = record.fields().next().map(|(_, value)| value.to_str().unwrap().to_owned());
+        first.unwrap_or_default()
+    };
+    match loaded {
+        Loaded::Found(record) => first(record),
+        Loaded::Gone => "gone".to_owned(),
+        Loaded::Away(record) => {
+            format!("away:{}", record.as_ref().map(first).unwrap_or_default())
+        }
+    }
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn a_thousand_requests_for_one_session_are_one_look_up() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let key = key();
+        remote.put(key, "1");
+        remote.hold_answers();
+        let cached = Arc::new(cached);
+        let requests: Vec<_> = (0..1_000)
+            .map(|_| {
+                let cached = Arc::clone(&cached);
+                tokio::spawn(async move { cached.load(&key).await })
+            })
+            .collect();
+        until("a fetch", || remote.fetches() == 1).await;
+        remote.answers.add_permits(1_000);
+        for request in requests {
+            assert_eq!(text(&request.await.unwrap()), "1");
+        }
+        assert_eq!(remote.fetches(), 1);
+        assert_eq!(text(&cached.peek(&key).unwrap()), "1", "and none from now on");
+    });
+}
+
+#[test]
+fn a_missing_record_is_looked_for_twice_and_then_gone() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let (absent, late) = (key(), key());
+        assert_eq!(text(&cached.load(&absent).await), "gone");
+        assert_eq!(remote.fetches(), 2);
+        assert_eq!(text(&cached.peek(&absent).unwrap()), "gone", "and that is remembered");
+        let look = cached.load(&late);
+        let write = async {
+            until("the first look", || remote.fetches() == 3).await;
+            remote.put(late, "1");
+        };
+        let (loaded, ()) = tokio::join!(look, write);
+        assert_eq!(text(&loaded), "1", "another proxy was about to write it");
+    });
+}
+
+#[test]
+fn a_look_up_that_an_invalidation_overtook_is_not_kept() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        for general in [false, true] {
+            let key = key();
+            remote.put(key, "old");
+            remote.hold_answers();
+            let before = remote.fetches();
+            let overtake = async {
+                until("a fetch", || remote.fetches() > before).await;
+                remote.put(key, "new");
+                if general {
+                    cached.0.invalidate_all();
+                } else {
+                    cached.0.invalidate(&key);
+                }
+                remote.answers.add_permits(100);
+            };
+            tokio::join!(cached.load(&key), overtake);
+            assert!(cached.peek(&key).is_none(), "the old one is not fresh");
+            assert_eq!(text(&cached.load(&key).await), "new");
+        }
+    });
+}
+
+#[test]
+fn a_look_up_never_hides_what_was_written_meanwhile() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let key = key();
+        remote.put(key, "old");
+        remote.hold_answers();
+        let save = async {
+            until("a fetch", || remote.fetches() == 1).await;
+            cached.save(key, set("new"));
+            until("the write", || remote.batches.load(Ordering::SeqCst) == 1).await;
+            until("its confirmation", || cached.0.desk().queue.is_empty()).await;
+            remote.answers.add_permits(100);
+        };
+        tokio::join!(cached.load(&key), save);
+        let seen = match cached.peek(&key) {
+            Some(loaded) => loaded,
+            None => cached.load(&key).await,
+        };
+        assert_eq!(text(&seen), "new");
+    });
+}
+
+#[test]
+fn an_invalidation_of_everything_makes_the_next_request_ask() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let key = key();
+        cached.save(key, begin(key));
+        assert!(cached.flush(Duration::from_secs(5)).await);
+        assert_eq!(text(&cached.peek(&key).unwrap()), "");
+        remote.put(key, "theirs");
+        cached.0.invalidate_all();
+        assert!(cached.peek(&key).is_none());
+        assert_eq!(text(&cached.load(&key).await), "theirs");
+    });
+}
+
+#[test]
+fn writes_while_one_is_under_way_go_together() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        for _ in 0..150 {
+            let key = key();
+            cached.save(key, begin(key));
+            cached.save(key, set("1"));
+        }
+        assert!(cached.flush(Duration::from_secs(5)).await);
+        assert_eq!(remote.records.lock().unwrap().len(), 150);
+        assert_eq!(remote.batches.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn while_the_store_is_away_what_is_known_goes_on_and_arrives_later() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        remote.away.store(true, Ordering::SeqCst);
+        let (ours, theirs) = (key(), key());
+        cached.save(ours, begin(ours));
+        cached.save(ours, set("kept"));
+        cached.save(theirs, set("change of an unknown record"));
+        until("the breaker opens", || cached.0.breaker.is_open()).await;
+        cached.0.invalidate_all();
+        let start = Instant::now();
+        assert_eq!(text(&cached.load(&ours).await), "away:kept");
+        assert_eq!(text(&cached.load(&theirs).await), "away:change of an unknown record");
+        assert_eq!(text(&cached.load(&key()).await), "away:");
+        assert!(start.elapsed() < Duration::from_millis(10), "nobody waits any more");
+        remote.away.store(false, Ordering::SeqCst);
+        assert!(cached.flush(Duration::from_secs(10)).await);
+        let records = remote.records.lock().unwrap();
+        assert!(records.contains_key(&ours));
+        assert!(!records.contains_key(&theirs), "a change alone makes no record");
+    });
+}
+
+#[test]
+fn a_session_that_was_ended_while_the_store_is_away_stays_ended() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let key = key();
+        remote.put(key, "1");
+        assert_eq!(text(&cached.load(&key).await), "1");
+        remote.away.store(true, Ordering::SeqCst);
+        cached.delete(key);
+        cached.save(key, set("late"));
+        assert_eq!(text(&cached.peek(&key).unwrap()), "gone");
+        cached.0.table.forget(&key);
+        assert_eq!(text(&cached.load(&key).await), "gone", "also when the copy is lost");
+        remote.away.store(false, Ordering::SeqCst);
+        assert!(cached.flush(Duration::from_secs(10)).await);
+        assert!(remote.records.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_change_of_a_record_that_somebody_ended_voids_the_copy() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let key = key();
+        remote.put(key, "1");
+        cached.load(&key).await;
+        remote.records.lock().unwrap().clear();
+        cached.save(key, set("2"));
+        assert!(cached.flush(Duration::from_secs(5)).await);
+        assert!(cached.peek(&key).is_none());
+        assert_eq!(text(&cached.load(&key).await), "gone");
+    });
+}
+
+#[test]
+fn a_slow_store_costs_a_request_its_budget_and_no_more() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        remote.hold_answers();
+        let key = key();
+        let start = Instant::now();
+        assert_eq!(text(&cached.load(&key).await), "away:");
+        assert!(start.elapsed() >= WAIT);
+        assert!(start.elapsed() < WAIT + Duration::from_millis(15), "{:?}", start.elapsed());
+        until("the breaker opens", || {
+            drop(cached.0.board(self::key()));
+            cached.0.breaker.is_open()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn settling_says_whether_the_record_is_in_the_store() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let (one, two) = (key(), key());
+        cached.save(one, begin(one));
+        assert!(cached.settle(&one).await);
+        assert!(remote.records.lock().unwrap().contains_key(&one));
+        remote.away.store(true, Ordering::SeqCst);
+        cached.save(two, begin(two));
+        assert!(!cached.settle(&two).await);
+        remote.away.store(false, Ordering::SeqCst);
+        assert!(cached.flush(Duration::from_secs(10)).await);
+        assert!(!remote.records.lock().unwrap().contains_key(&two), "it was given up");
+    });
+}
+
+#[test]
+fn many_threads_on_one_cache_agree_in_the_end() {
+    let runtime = runtime();
+    let (cached, remote) = runtime.block_on(async { cached() });
+    let keys: Vec<_> = (0..20).map(|_| key()).collect();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (cached, stop, keys) = (&cached, &stop, &keys);
+        scope.spawn(move || {
+            runtime.block_on(until("the end", || stop.load(Ordering::SeqCst)));
+            runtime.block_on(async { assert!(cached.flush(Duration::from_secs(10)).await) });
+        });
+        let workers: Vec<_> = (0..4)
+            .map(|worker| {
+                scope.spawn(move || {
+                    for (at, key) in keys.iter().enumerate().cycle().take(2_000) {
+                        if at % 4 == worker {
+                            cached.save(*key, begin(*key));
+                        } else {
+                            cached.save(*key, set("1"));
+                            cached.peek(key);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        for key in &keys[10..] {
+            cached.delete(*key);
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    let records = remote.records.lock().unwrap();
+    for (at, key) in keys.iter().enumerate() {
+        assert_eq!(records.contains_key(key), at < 10);
+        assert_eq!(matches!(cached.peek(key), Some(Loaded::Found(_))), at < 10);
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line: what it takes, and with which code it ends.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
+
+mod support;
+
+use std::{net::TcpListener, path::PathBuf, process::Command};
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    let output = Command::new(support::binary()).args(arguments).output().unwrap();
+    Ran {
+        code: output.status.code().expect("a signal killed it"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("servers.txt");
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn every_error_of_the_servers_file_is_reported_at_once_with_its_line() {
+    let (_folder, path) =
+        file("http://a:1\nlocalhost:2\n# fine\nhttp://a:1\nhttp://b:99999 speed=3\n");
+    let path = path.to_str().unwrap();
+    for arguments in [vec!["-f", path], vec!["-f", path, "--check"]] {
+        let ran = run(&arguments);
+        assert_eq!(ran.code, 78);
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        let starts = [2, 4, 5, 5].map(|line| format!("{path}:{line}: "));
+        assert_eq!(lines.len(), starts.len(), "{}", ran.stderr);
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(&start), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_bad_configuration() {
+    let ran = run(&["-f", "/does/not/exist"]);
+    assert_eq!(ran.code, 78);
+    assert!(ran.stderr.starts_with("/does/not/exist: "), "{}", ran.stderr);
+}
+
+#[test]
+fn check_says_nothing_of_a_good_configuration_and_serves_nothing() {
+    let (_folder, path) =
+        file("http://localhost:8000 weight=2 name=a\nhttp://[::1]:1 max=3 backup\n");
+    let ran = run(&["-f", path.to_str().unwrap(), "--check"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn bad_usage_ends_with_64() {
+    let (_folder, path) = file("http://localhost:8000\n");
+    let path = path.to_str().unwrap();
+    for bad in [
+        &["--no-such-flag"][..],
+        &["--port", "65536"],
+        &["--workers", "0"],
+        &["--bind", "somewhere"],
+        &["--admin", "127.0.0.1:7778"],
+        &["--session", "maybe"],
+        &["--session-idle", "0s"],
+        &["--session-cookie", "a b"],
+        &["--session-header", "a b"],
+        &["--trusted-proxy", "10.0.0.0/40"],
+        &["--redis", "nonsense"],
+        &["--algorithm", "fastest"],
+        &["--affinity", "strict"],
+        &["--drain", "soon"],
+    ] {
+        let ran = run(&[&["-f", path, "--check"], bad].concat());
+        assert_eq!(ran.code, 64, "{bad:?}: {}", ran.stderr);
+        assert!(!ran.stderr.is_empty());
+    }
+    assert_eq!(run(&[]).code, 64);
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let ran = run(&["--help"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for flag in ["--file", "--port", "--redis", "--session-secret-file", "--drain", "--check"] {
+        assert!(ran.stdout.contains(flag), "{flag}");
+    }
+    assert!(run(&["--version"]).stdout.starts_with("rondel-proxy "));
+}
+
+#[test]
+fn an_address_that_is_taken_ends_with_71() {
+    let (_folder, path) = file("http://localhost:8000\n");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ran = run(&["-f", path.to_str().unwrap(), "-p", &port, "--bind", "127.0.0.1"]);
+    assert_eq!(ran.code, 71, "{}", ran.stderr);
+}
+
+#[test]
+fn the_environment_stands_in_for_flags_and_a_flag_wins() {
+    let (_folder, path) = file("http://localhost:8000\n");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(support::binary());
+        command.env("RONDEL_FILE", &path).env("RONDEL_PORT", "none");
+        command.arg("--check").args(arguments).output().unwrap().status.code()
+    };
+    assert_eq!(run(&[]), Some(64));
+    assert_eq!(run(&["-p", "1"]), Some(0));
+}
+
+#[test]
+fn a_secret_that_could_be_guessed_is_refused() {
+    let (_folder, servers) = file("http://localhost:8000\n");
+    let (_folder, secret) = file("a long enough secret key\nshort\n");
+    let secret = secret.to_str().unwrap();
+    let ran = run(&["-f", servers.to_str().unwrap(), "--session-secret-file", secret, "--check"]);
+    assert_eq!(ran.code, 78);
+    assert!(ran.stderr.starts_with(&format!("{secret}:2: ")), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("short"), "a secret must not be printed");
+}

@@ -1,0 +1,444 @@
+//! Real servers, real clients and the proxy between them, over real sockets on free ports.
+
+#![expect(dead_code, reason = "each test binary uses its own part of it")]
+#![expect(unreachable_pub, reason = "shared by several test binaries")]
+#![expect(clippy::unused_async, reason = "what starts something must be called in a runtime")]
+#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rondel_proxy::{
+    Proxy, Stop, servers,
+    settings::{Limits, Settings},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpSocket, TcpStream},
+    process::{Child, ChildStderr, Command},
+    runtime::Handle,
+    task::JoinHandle,
+};
+
+/// No test waits for longer than this for anything.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What `future` gives, or a failed test instead of one that hangs.
+pub async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("took too long")
+}
+
+/// Waits until it is so.
+pub async fn until(mut condition: impl FnMut() -> bool) {
+    within(async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// One end of a connection that speaks HTTP/1, byte by byte as the test wants it.
+pub struct Wire {
+    pub stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// The head of a request or a response, as it came.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub start: String,
+    pub fields: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub head: Head,
+    pub body: Vec<u8>,
+}
+
+impl Head {
+    /// All values of a field, in their order.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The only value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let values = self.all(name);
+        assert!(values.len() < 2, "{name} comes several times: {values:?}");
+        values.first().copied()
+    }
+
+    pub fn status(&self) -> u16 {
+        self.start.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        self.head.status()
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The word of `Rondel-Error`.
+    pub fn error(&self) -> &str {
+        self.head.field("rondel-error").unwrap_or("")
+    }
+}
+
+impl Wire {
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::new(within(TcpStream::connect(address)).await.unwrap())
+    }
+
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// More bytes; false at the end of the stream.
+    async fn fill(&mut self) -> io::Result<bool> {
+        Ok(within(self.stream.read_buf(&mut self.read)).await? > 0)
+    }
+
+    /// Everything up to the end of the connection; a reset is an end as well.
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
+        while self.fill().await.unwrap_or(false) {}
+        std::mem::take(&mut self.read)
+    }
+
+    pub async fn read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.read.len() < count {
+            if !self.fill().await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let rest = self.read.split_off(count);
+        Ok(std::mem::replace(&mut self.read, rest))
+    }
+
+    async fn read_line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.read.windows(2).position(|pair| pair == b"\r\n") {
+                let line = self.read_exact(end + 2).await?;
+                return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
+            }
+            if !self.fill().await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// The next head, or none if the connection ends before one.
+    pub async fn read_head(&mut self) -> Option<Head> {
+        let start = self.read_line().await.ok()?;
+        let mut fields = Vec::new();
+        loop {
+            let line = self.read_line().await.ok()?;
+            if line.is_empty() {
+                return Some(Head { start, fields });
+            }
+            let (name, value) = line.split_once(':').unwrap();
+            fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+
+    /// The body that belongs to this head; an error if it breaks off.
+    pub async fn read_body(&mut self, head: &Head) -> io::Result<Vec<u8>> {
+        if head.field("transfer-encoding") == Some("chunked") {
+            let mut body = Vec::new();
+            loop {
+                let chunk = self.read_chunk().await?;
+                if chunk.is_empty() {
+                    return Ok(body);
+                }
+                body.extend(chunk);
+            }
+        }
+        match head.field("content-length") {
+            Some(length) => self.read_exact(length.parse().unwrap()).await,
+            None if head.start.starts_with("HTTP/") => Ok(self.read_to_end().await),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// One chunk; empty: the last one.
+    pub async fn read_chunk(&mut self) -> io::Result<Vec<u8>> {
+        let size = usize::from_str_radix(&self.read_line().await?, 16).unwrap();
+        let chunk = self.read_exact(size).await?;
+        assert_eq!(self.read_line().await?, "");
+        Ok(chunk)
+    }
+
+    /// The whole answer to a request that was sent before.
+    pub async fn read_answer(&mut self) -> Answer {
+        let head = self.read_head().await.expect("no answer");
+        let body = match head.status() {
+            204 | 304 => Vec::new(),
+            _ => self.read_body(&head).await.expect("the answer breaks off"),
+        };
+        Answer { head, body }
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.write(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+        self.read_answer().await
+    }
+
+    /// Whether the other side has ended the connection, in whatever way.
+    pub async fn is_closed(&mut self) -> bool {
+        self.read.is_empty() && !self.fill().await.unwrap_or(false)
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}
+
+/// A server that does with each connection what the test says.
+pub struct Server {
+    pub address: SocketAddr,
+    pub connections: Arc<AtomicUsize>,
+    heads: Arc<Mutex<Vec<Head>>>,
+    accepting: JoinHandle<()>,
+    running: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Server {
+    pub async fn start<F>(talk: impl Fn(Wire, Recorder) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::start_on(free_address().await, talk).await
+    }
+
+    pub async fn start_on<F>(
+        address: SocketAddr,
+        talk: impl Fn(Wire, Recorder) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let socket =
+            if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        let listener = socket.listen(4096).unwrap();
+        let address = listener.local_addr().unwrap();
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let running = Arc::new(Mutex::new(Vec::new()));
+        let accepting = tokio::spawn({
+            let (heads, connections) = (Arc::clone(&heads), Arc::clone(&connections));
+            let running = Arc::clone(&running);
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    connections.fetch_add(1, Ordering::Relaxed);
+                    let recorder = Recorder(Arc::clone(&heads));
+                    let talk = tokio::spawn(talk(Wire::new(stream), recorder));
+                    running.lock().unwrap().push(talk);
+                }
+            }
+        });
+        Self { address, connections, heads, accepting, running }
+    }
+
+    /// A server that answers every request with its name, and keeps connections.
+    pub async fn named(name: &'static str) -> Self {
+        Self::start(move |wire, recorder| answer_with(name, wire, recorder)).await
+    }
+
+    /// A server that answers with the body that it got.
+    pub async fn echo() -> Self {
+        Self::start(|mut wire, recorder| async move {
+            while let Some(head) = wire.read_head().await {
+                let Ok(body) = wire.read_body(&head).await else { return };
+                recorder.record(head);
+                wire.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()))
+                    .await;
+                wire.write(&body).await;
+            }
+        })
+        .await
+    }
+
+    /// The line that names it in a servers file.
+    pub fn line(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it was asked so far.
+    pub fn heads(&self) -> Vec<Head> {
+        self.heads.lock().unwrap().clone()
+    }
+
+    pub fn hits(&self) -> usize {
+        self.heads.lock().unwrap().len()
+    }
+
+    /// Dies at once: its listener and all of its connections go.
+    pub async fn kill(&self) {
+        self.accepting.abort();
+        let running = std::mem::take(&mut *self.running.lock().unwrap());
+        for talk in running {
+            talk.abort();
+            let _ = talk.await;
+        }
+        until(|| self.accepting.is_finished()).await;
+    }
+}
+
+/// Where a server notes what it was asked.
+#[derive(Clone)]
+pub struct Recorder(Arc<Mutex<Vec<Head>>>);
+
+impl Recorder {
+    pub fn record(&self, head: Head) {
+        self.0.lock().unwrap().push(head);
+    }
+}
+
+pub async fn answer_with(name: &'static str, mut wire: Wire, recorder: Recorder) {
+    while let Some(head) = wire.read_head().await {
+        if wire.read_body(&head).await.is_err() {
+            return;
+        }
+        recorder.record(head);
+        wire.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
+            .await;
+    }
+}
+
+/// An address of the loopback that nobody listens on.
+pub async fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// The proxy in this process, with one worker unless the test wants more.
+pub struct TestProxy {
+    pub address: SocketAddr,
+    pub stop: Stop,
+    serving: JoinHandle<io::Result<bool>>,
+}
+
+impl TestProxy {
+    pub async fn start(servers: impl AsRef<str>) -> Self {
+        Self::start_with(servers, |_| {}).await
+    }
+
+    pub async fn before(servers: &[&Server]) -> Self {
+        Self::start(lines(servers)).await
+    }
+
+    pub async fn start_with(servers: impl AsRef<str>, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::for_servers(servers::parse(servers.as_ref()).unwrap());
+        change(&mut settings);
+        let listeners = rondel_proxy::bind(settings.listen, settings.workers.get()).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let stop = Stop::new();
+        let proxy = Proxy::new(settings, &Handle::current()).unwrap();
+        let serving = tokio::spawn(rondel_proxy::serve(proxy, listeners, stop.clone()));
+        Self { address, stop, serving }
+    }
+
+    pub async fn connect(&self) -> Wire {
+        Wire::connect(self.address).await
+    }
+
+    /// One request over a connection of its own.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.connect().await.get(path).await
+    }
+
+    /// Waits for the end that `stop` asked for; true: nothing was cut.
+    pub async fn ended(mut self) -> bool {
+        within(&mut self.serving).await.unwrap().unwrap()
+    }
+}
+
+impl Drop for TestProxy {
+    fn drop(&mut self) {
+        self.stop.cut();
+    }
+}
+
+pub fn lines(servers: &[&Server]) -> String {
+    servers.iter().map(|server| server.line() + "\n").collect()
+}
+
+/// Limits that a test need not wait for.
+pub fn short_limits() -> Limits {
+    Limits {
+        response: Duration::from_millis(500),
+        head: Duration::from_millis(500),
+        ..Limits::default()
+    }
+}
+
+/// The proxy as a process of its own.
+pub struct ProxyProcess {
+    pub child: Child,
+    pub address: SocketAddr,
+    stderr: BufReader<ChildStderr>,
+    folder: tempfile::TempDir,
+}
+
+impl ProxyProcess {
+    pub async fn start(servers: &str, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("servers.txt");
+        std::fs::write(&file, servers).unwrap();
+        let mut child = Command::new(binary())
+            .args(["-p", "0", "--bind", "127.0.0.1", "-f"])
+            .arg(&file)
+            .args(flags)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(within(stderr.read_line(&mut line)).await.unwrap() > 0, "it ended at once");
+            if let Some((_, rest)) = line.split_once("address=") {
+                break rest.split_whitespace().next().unwrap().parse().unwrap();
+            }
+        };
+        Self { child, address, stderr, folder }
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Its exit code, once it has ended.
+    pub async fn ended(&mut self) -> i32 {
+        within(self.child.wait()).await.unwrap().code().expect("a signal killed it")
+    }
+}
+
+pub fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_rondel-proxy"))
+}

@@ -1,0 +1,200 @@
+//! A real redis-server of a test's own: started on a free port in a folder of its own, and at the
+//! test's mercy. A missing binary fails the test and says what to install.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct RedisServer {
+    folder: TempDir,
+    port: u16,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+/// What a server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Text(String),
+    Number(i64),
+    List(Vec<Reply>),
+    Nothing,
+    Error(String),
+}
+
+impl RedisServer {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more arguments, as in `["--requirepass", "secret"]`.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let mut server = Self { folder, port: free_port(), arguments, child: None };
+        server.run();
+        server
+    }
+
+    /// A server that is not running yet, with a port of its own.
+    pub(crate) fn stopped() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, port: free_port(), arguments: Vec::new(), child: None }
+    }
+
+    /// Starts the process, empty, on the same port as before.
+    pub(crate) fn run(&mut self) {
+        assert!(self.child.is_none(), "redis-server runs already");
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"])
+            .arg(self.folder.path())
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .spawn();
+        let child = child.unwrap_or_else(|error| {
+            panic!("redis-server cannot be started ({error}): apt-get install redis-server")
+        });
+        self.child = Some(child);
+        let start = Instant::now();
+        while self.try_command(&["PING"]).is_none() {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            assert!(ended.is_none(), "redis-server ended: {ended:?}");
+            assert!(start.elapsed() < PATIENCE, "redis-server does not answer");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// One command on a connection of its own.
+    pub(crate) fn command(&self, words: &[&str]) -> Reply {
+        self.try_command(words).unwrap_or_else(|| panic!("no answer to {words:?}"))
+    }
+
+    pub(crate) fn number(&self, words: &[&str]) -> i64 {
+        match self.command(words) {
+            Reply::Number(number) => number,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    pub(crate) fn text(&self, words: &[&str]) -> Option<String> {
+        match self.command(words) {
+            Reply::Text(text) => Some(text),
+            Reply::Nothing => None,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let Reply::List(keys) = self.command(&["KEYS", "*"]) else { panic!("not a list") };
+        keys.into_iter()
+            .map(|key| match key {
+                Reply::Text(text) => text,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// Everything in the database, keys and values, as text.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let mut all = self.keys();
+        for key in all.clone() {
+            let Reply::List(fields) = self.command(&["HGETALL", &key]) else { panic!("no hash") };
+            all.extend(fields.into_iter().map(|field| format!("{field:?}")));
+        }
+        all
+    }
+
+    /// How often each command but our own bookkeeping was called so far.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let stats = self.text(&["INFO", "commandstats"]).expect("statistics");
+        let prefix = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.map_or(0, |rest| rest.split(',').next().unwrap_or("0").parse().unwrap_or(0))
+    }
+
+    /// Stops answering, without closing anything.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("kill redis-server");
+            child.wait().expect("wait for redis-server");
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let child = self.child.as_ref().expect("redis-server runs");
+        let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
+    }
+
+    fn try_command(&self, words: &[&str]) -> Option<Reply> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            // Writing to a string cannot fail.
+            let _ = write!(request, "${}\r\n{word}\r\n", word.len());
+        }
+        stream.write_all(request.as_bytes()).ok()?;
+        Reply::read(&mut BufReader::new(stream))
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Reply {
+    fn read(stream: &mut impl BufRead) -> Option<Self> {
+        let mut line = String::new();
+        stream.read_line(&mut line).ok()?;
+        let (kind, rest) = line.trim_end().split_at_checked(1)?;
+        match kind {
+            "+" => Some(Self::Text(rest.to_owned())),
+            "-" => Some(Self::Error(rest.to_owned())),
+            ":" => rest.parse().ok().map(Self::Number),
+            "$" => {
+                let Ok(length) = usize::try_from(rest.parse::<i64>().ok()?) else {
+                    return Some(Self::Nothing);
+                };
+                let mut bytes = vec![0; length + 2];
+                stream.read_exact(&mut bytes).ok()?;
+                bytes.truncate(length);
+                Some(Self::Text(String::from_utf8_lossy(&bytes).into_owned()))
+            }
+            "*" => (0..rest.parse().ok()?)
+                .map(|_| Self::read(stream))
+                .collect::<Option<_>>()
+                .map(Self::List),
+            _ => None,
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

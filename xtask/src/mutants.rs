@@ -1,0 +1,456 @@
+//! The ring with one line weakened at a time: for each, some model or test must fail.
+//!
+//! A mutant that survives is a missing model or a line that is not needed. The list is the
+//! evidence that the models look where they should; `src/docs/mutants.md` is its report.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::run::{Outcome, Run, root};
+
+/// How many mutants the quick form tries: every so many of the list.
+const SAMPLE: usize = 6;
+
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+    killer: Killer,
+}
+
+#[derive(Clone, Copy)]
+enum Killer {
+    /// A model without reclamation, or all whose names contain this; or else one with.
+    Model(&'static str),
+    /// The same, over the real reclamation at once.
+    Reclaimed(&'static str),
+    /// The tests of one file.
+    Test(&'static str),
+}
+
+use Killer::{Model, Reclaimed, Test};
+
+const fn mutant(
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+    killer: Killer,
+) -> Mutant {
+    Mutant { name, file, from, to, killer }
+}
+
+/// `[all]`, or a part of a name: a sample by default.
+pub(crate) fn all(arguments: &[String]) -> Outcome {
+    let mutants: Vec<&Mutant> = match arguments {
+        [] => MUTANTS.iter().step_by(MUTANTS.len() / SAMPLE).collect(),
+        [all] if all == "all" => MUTANTS.iter().collect(),
+        [part] => MUTANTS.iter().filter(|mutant| mutant.name.contains(part)).collect(),
+        _ => return Err("takes nothing, `all`, or a part of a mutant's name".to_owned()),
+    };
+    let tree = copy_tree()?;
+    let mut survivors = Vec::new();
+    for mutant in &mutants {
+        let began = Instant::now();
+        let killed = mutant.is_killed(&tree)?;
+        let verdict = if killed { "killed" } else { "SURVIVED" };
+        println!("{verdict:8} {:5.1} s  {}", began.elapsed().as_secs_f64(), mutant.name);
+        if !killed {
+            survivors.push(mutant.name);
+        }
+    }
+    println!("{} mutants, {} survived", mutants.len(), survivors.len());
+    if survivors.is_empty() { Ok(()) } else { Err(format!("survivors: {survivors:?}")) }
+}
+
+impl Mutant {
+    fn is_killed(&self, tree: &Path) -> Outcome<bool> {
+        let file = tree.join(self.file);
+        let original = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
+        if original.matches(self.from).count() != 1 {
+            return Err(format!(
+                "{}: `{}` does not occur once in {}",
+                self.name, self.from, self.file
+            ));
+        }
+        fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
+        let killed = self.commands().iter().try_fold(false, |killed, (command, filter)| {
+            let run = || Run::cargo(command).inside(tree);
+            if killed {
+                Ok(true)
+            } else if !run().arg("--no-run").works() {
+                Err(format!("{} does not compile", self.name))
+            } else {
+                // One that goes on for ever is found out as well.
+                Ok(!run().arg(filter).works_within(Duration::from_mins(15)))
+            }
+        });
+        fs::write(&file, original).map_err(|e| e.to_string())?;
+        killed
+    }
+
+    /// The commands that are to fail, at least one of them, and the filter of each.
+    fn commands(&self) -> Vec<(String, &'static str)> {
+        match self.killer {
+            Model(name) => vec![("loom-protocol".to_owned(), name), ("loom".to_owned(), name)],
+            Reclaimed(name) => vec![("loom".to_owned(), name)],
+            Test(file) => vec![(format!("test --release --package rondel --test {file}"), "")],
+        }
+    }
+}
+
+/// A copy of what the mutants need, so that the working tree stays as it is. It lies within the
+/// workspace, whose `.cargo/config.toml` it shares, and keeps its own `target`.
+fn copy_tree() -> Outcome<PathBuf> {
+    let tree = root().join("target/mutants/tree");
+    let _ = fs::remove_dir_all(&tree);
+    for part in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "src",
+        "tests",
+        "benches",
+        "proxy/Cargo.toml",
+        "xtask/Cargo.toml",
+    ] {
+        let _ = fs::remove_dir_all(tree.join(part));
+        copy(&root().join(part), &tree.join(part)).map_err(|error| format!("{part}: {error}"))?;
+    }
+    for member in ["proxy", "xtask"] {
+        let main = tree.join(member).join("src/main.rs");
+        fs::create_dir_all(main.parent().unwrap_or(&tree)).map_err(|e| e.to_string())?;
+        fs::write(main, "fn main() {}\n").map_err(|e| e.to_string())?;
+    }
+    Ok(tree)
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if from.is_dir() {
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            copy(&from.join(&name), &to.join(&name))?;
+        }
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::copy(from, to).map(drop)
+}
+
+const SLOT: &str = "src/raw/slot.rs";
+const TABLE: &str = "src/raw/table.rs";
+const LIST: &str = "src/raw/list.rs";
+const TURN: &str = "src/raw/turn.rs";
+const WORD: &str = "src/raw/word.rs";
+const RECLAIM: &str = "src/raw/reclaim.rs";
+
+/// Alphabetical by place: orderings first, rules after.
+const MUTANTS: &[Mutant] = &[
+    mutant(
+        "E1: a link is loaded Relaxed",
+        SLOT,
+        "Link(self.next.load(Ordering::Acquire))",
+        "Link(self.next.load(Ordering::Relaxed))",
+        Model(""),
+    ),
+    mutant(
+        "E1: a link is published Relaxed",
+        SLOT,
+        ".compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        ".compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        Model(""),
+    ),
+    mutant(
+        "E2: a mark is only Acquire",
+        SLOT,
+        "Link::REMOVED, Ordering::AcqRel",
+        "Link::REMOVED, Ordering::Acquire",
+        Model(""),
+    ),
+    mutant(
+        "E2: a mark is only Release",
+        SLOT,
+        "Link::REMOVED, Ordering::AcqRel",
+        "Link::REMOVED, Ordering::Release",
+        Model(""),
+    ),
+    mutant(
+        "E2: the cursor is read Relaxed",
+        TURN,
+        "Position(self.cursor.load(Ordering::Acquire))",
+        "Position(self.cursor.load(Ordering::Relaxed))",
+        Model(""),
+    ),
+    mutant(
+        "E2: the cursor moves Relaxed",
+        TURN,
+        ".compare_exchange(from.0, from.moved_to(to).0, Ordering::Release, Ordering::Relaxed)",
+        ".compare_exchange(from.0, from.moved_to(to).0, Ordering::Relaxed, Ordering::Relaxed)",
+        Model(""),
+    ),
+    mutant(
+        "E4: a hint is loaded Relaxed",
+        SLOT,
+        "Hint(self.prev.load(Ordering::Acquire))",
+        "Hint(self.prev.load(Ordering::Relaxed))",
+        Model(""),
+    ),
+    mutant(
+        "E4: a hint is only Release",
+        SLOT,
+        ".compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)",
+        ".compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        Model(""),
+    ),
+    mutant(
+        "E4: a hint is only Acquire",
+        SLOT,
+        ".compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)",
+        ".compare_exchange(old.0, new.0, Ordering::Acquire, Ordering::Relaxed)",
+        Model(""),
+    ),
+    mutant(
+        "E4: unlinked is said Relaxed",
+        SLOT,
+        "fetch_or(Hint::UNLINKED, Ordering::Release)",
+        "fetch_or(Hint::UNLINKED, Ordering::Relaxed)",
+        Model("insert_before_a_member"),
+    ),
+    mutant(
+        "E5: a slot is prepared Relaxed",
+        SLOT,
+        "self.next.store(link.0, Ordering::Release)",
+        "self.next.store(link.0, Ordering::Relaxed)",
+        Model(""),
+    ),
+    mutant(
+        "E6: a free slot is pushed Relaxed",
+        TABLE,
+        "top.moved_to(index).0,\n                    Ordering::Release,",
+        "top.moved_to(index).0,\n                    Ordering::Relaxed,",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "E6: the free list is read Relaxed",
+        TABLE,
+        "Position(self.free.top.load(Ordering::Acquire))",
+        "Position(self.free.top.load(Ordering::Relaxed))",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "E6: the free list has no version",
+        TABLE,
+        "let popped = top.moved_to(below);",
+        "let popped = Position(top.0 & !0xFF_FFFF | u64::from(below));",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "E7: a segment is published Relaxed",
+        TABLE,
+        "slots.cast(),\n            Ordering::Release,",
+        "slots.cast(),\n            Ordering::Relaxed,",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "E7: another's segment is adopted Relaxed",
+        TABLE,
+        "Ordering::Release,\n            Ordering::Acquire,",
+        "Ordering::Release,\n            Ordering::Relaxed,",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "E7: a segment is loaded Relaxed",
+        TABLE,
+        "self.segments[segment].load(Ordering::Acquire)",
+        "self.segments[segment].load(Ordering::Relaxed)",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "E7: a segment is looked for Relaxed",
+        TABLE,
+        "!entry.load(Ordering::Acquire)",
+        "!entry.load(Ordering::Relaxed)",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "A: the cursor steps off onto a removed member",
+        TURN,
+        "if self.link(before).is_removed() {\n                    return false;\n                }",
+        "",
+        Model("remove"),
+    ),
+    mutant(
+        "B: the version stands still",
+        WORD,
+        "(self.0 >> INDEX_BITS).wrapping_add(1)",
+        "(self.0 >> INDEX_BITS)",
+        Model("turns"),
+    ),
+    mutant(
+        "C: nobody steps off",
+        LIST,
+        "if !self.step_off(index, before) {",
+        "if false && !self.step_off(index, before) {",
+        Model("turns"),
+    ),
+    mutant(
+        "C: the cursor steps off after the unlinking",
+        LIST,
+        "if !self.step_off(index, before) {\n            return false;\n        }\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
+        "let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }\n        self.step_off(index, before);",
+        Model("turns"),
+    ),
+    mutant(
+        "D: an answer does not wait for the removal it rests on",
+        LIST,
+        "if at.is_named_by(link) && link.is_removed() {",
+        "if false {",
+        Model(""),
+    ),
+    mutant(
+        "E: elsewhere is concluded by a load",
+        TURN,
+        "if self.move_cursor(cursor, to) {\n                return true;",
+        "if to == cursor.index() || self.move_cursor(cursor, to) {\n                return true;",
+        Model("turns"),
+    ),
+    mutant(
+        "F: a hint is not verified after it was installed",
+        LIST,
+        "if !self.link(before).is_removed() {\n                return;\n            }\n            let Some(live)",
+        "if true {\n                return;\n            }\n            let Some(live)",
+        Model(""),
+    ),
+    mutant(
+        "an insert does not look at its successor",
+        LIST,
+        "if self.link(after).is_removed() {",
+        "if false && self.link(after).is_removed() {",
+        Model("insert"),
+    ),
+    mutant(
+        "an insert ignores a busy link",
+        LIST,
+        "if link.is_busy() {\n                self.finish",
+        "if false {\n                self.finish",
+        Model("pops"),
+    ),
+    mutant(
+        "a removal does not make the link busy",
+        LIST,
+        "let busy = link.busy();\n        if !link.is_busy() && !self.slot(before).relink(link, busy) {",
+        "let busy = link;\n        if false {",
+        Model("insert_before_a_member"),
+    ),
+    mutant(
+        "busy is forgotten when the busy slot goes",
+        WORD,
+        "(gone.0 & (Self::BUSY | INDEX_MASK))",
+        "(gone.0 & INDEX_MASK)",
+        Model(""),
+    ),
+    mutant(
+        "a pick takes a removed member",
+        TURN,
+        "if link.is_removed() {\n            self.unlink_after(before, next, guard);\n            return Step::Again;",
+        "if false {\n            self.unlink_after(before, next, guard);\n            return Step::Again;",
+        Model("turns"),
+    ),
+    mutant(
+        "a pick goes on from a removed member",
+        TURN,
+        "if before.1.is_removed() {",
+        "if false {",
+        Model("turns"),
+    ),
+    mutant(
+        "a pick past the end does not look back",
+        TURN,
+        "if self.link(at) != before.1 {",
+        "if false {",
+        Model("past_the_end"),
+    ),
+    mutant(
+        "next_where walks once",
+        TURN,
+        "if self.is_hops_away(cursor.index(), index, hops, guard)\n                        && self",
+        "if self",
+        Model("next_where"),
+    ),
+    mutant(
+        "pop_front does not make the link busy",
+        LIST,
+        "if !self.slot(SENTINEL).relink(head, head.busy()) {",
+        "if false {",
+        Model("pops"),
+    ),
+    mutant(
+        "pop_front takes what a remover removed",
+        LIST,
+        "if self.link(first).is_popped() {",
+        "if true {",
+        Model("pops"),
+    ),
+    mutant(
+        "a hint is believed",
+        LIST,
+        "if at != SENTINEL && !hint.member().is_live_in(link) {",
+        "if false {",
+        Model(""),
+    ),
+    mutant(
+        "a hint's generation is not checked",
+        LIST,
+        "!hint.member().is_live_in(link)",
+        "!link.is_live()",
+        Model(""),
+    ),
+    mutant(
+        "a key's generation is not checked",
+        WORD,
+        "link.is_live() && self.is_named_by(link)",
+        "link.is_live()",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "a slot keeps its generation",
+        WORD,
+        "Self(Self::SPENT | (generation + (1 << INDEX_BITS)))",
+        "Self(Self::SPENT | generation)",
+        Reclaimed("reuse"),
+    ),
+    mutant(
+        "no grace period",
+        RECLAIM,
+        "guard.defer(move || core.reclaim(member));",
+        "let _ = guard; core.reclaim(member);",
+        Reclaimed("turns"),
+    ),
+    mutant(
+        "a value is claimed twice",
+        RECLAIM,
+        "|| !slot.relink(link, link.vacated())",
+        "|| { slot.relink(link, link.vacated()); false }",
+        Test("reclaim"),
+    ),
+    mutant(
+        "a vacant slot's value is dropped with the ring",
+        RECLAIM,
+        "if link.is_vacant() || !member",
+        "if !member",
+        Test("api"),
+    ),
+    mutant(
+        "the ring does not drop what it holds",
+        "src/ring.rs",
+        "self.core.close();",
+        "",
+        Test("api"),
+    ),
+];
