@@ -26,7 +26,7 @@ pub(super) enum Step {
     To { next: Index, link: Link, past_the_end: bool },
     /// The ring was empty.
     Empty,
-    /// A removal was finished instead, or the end of the list moved: look again.
+    /// A removal that is under way must be finished first, or the end of the list moved.
     Again,
 }
 
@@ -66,19 +66,34 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// seen to follow itself): from there to the exchange the cursor did not move.
     #[inline]
     pub(crate) fn next<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+        let cursor = self.cursor();
+        match self.look(cursor.index()) {
+            Step::To { next, link, .. } if self.move_cursor(cursor, next) => {
+                // SAFETY: N4, seen linked and live by `look`.
+                Some(unsafe { self.member(next, link, guard) })
+            }
+            Step::Empty => None,
+            _ => self.next_contended(guard),
+        }
+    }
+
+    /// The same when others are at it too. Apart, so that the common path is short enough to be
+    /// inlined, and saves no registers for the sake of this one.
+    #[cold]
+    #[inline(never)]
+    fn next_contended<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
         let mut failures = 0;
         loop {
+            back_off(&mut failures);
             let cursor = self.cursor();
             match self.step(cursor.index(), guard) {
-                Step::To { next, link, .. } => {
-                    if self.move_cursor(cursor, next) {
-                        // SAFETY: N4, seen linked and live by `step`.
-                        return Some(unsafe { self.member(next, link, guard) });
-                    }
-                    back_off(&mut failures);
+                Step::To { next, link, .. } if self.move_cursor(cursor, next) => {
+                    // SAFETY: N4, seen linked and live by `step`.
+                    return Some(unsafe { self.member(next, link, guard) });
                 }
                 Step::Empty => return None,
-                Step::Again => {}
+                Step::To { .. } => {}
+                Step::Again => failures = 0,
             }
         }
     }
@@ -159,34 +174,53 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
     }
 
-    /// The live slot after `at`, past the sentinel.
+    /// The live slot after `at`, past the sentinel. Only looks.
     #[inline]
-    pub(super) fn step(self: &Arc<Self>, at: Index, guard: &Guard) -> Step {
-        let mut before = (at, self.link(at));
-        if before.1.is_removed() {
-            self.unlink(at, guard);
-            return Step::Again;
-        }
-        let past_the_end = at != SENTINEL && before.1.successor() == SENTINEL;
+    fn look(&self, at: Index) -> Step {
+        let link = self.link(at);
+        let past_the_end = at != SENTINEL && link.successor() == SENTINEL;
+        let mut next = link.successor();
         if past_the_end {
-            let head = self.link(SENTINEL);
+            next = self.link(SENTINEL).successor();
             // Was `at` still the last when the first was read? It was not if something had been
             // linked behind it; and if that had gone again, the cursor's version has changed.
-            if self.link(at) != before.1 {
+            if self.link(at) != link {
                 return Step::Again;
             }
-            before = (SENTINEL, head);
         }
-        let next = before.1.successor();
+        if link.is_removed() {
+            return Step::Again;
+        }
         if next == SENTINEL {
             return Step::Empty;
         }
         let link = self.link(next);
-        if link.is_removed() {
-            self.unlink_after(before, next, guard);
-            return Step::Again;
+        if link.is_removed() { Step::Again } else { Step::To { next, link, past_the_end } }
+    }
+
+    /// The live slot after `at`, past the sentinel; or what stands in the way is unlinked instead.
+    pub(super) fn step(self: &Arc<Self>, at: Index, guard: &Guard) -> Step {
+        let step = self.look(at);
+        if let Step::Again = step {
+            self.clear_the_way(at, guard);
         }
-        Step::To { next, link, past_the_end }
+        step
+    }
+
+    /// Finishes the removal of `at`, or else of what follows it.
+    fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
+        let mut before = (at, self.link(at));
+        if before.1.is_removed() {
+            self.unlink(at, guard);
+            return;
+        }
+        if before.1.successor() == SENTINEL {
+            before = (SENTINEL, self.link(SENTINEL));
+        }
+        let next = before.1.successor();
+        if next != SENTINEL && self.link(next).is_removed() {
+            self.unlink_after(before, next, guard);
+        }
     }
 
     /// Asks the members after `start`, each once, in order.
