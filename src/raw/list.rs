@@ -15,7 +15,7 @@ use crate::{
         Core, Member,
         word::{Hint, Index, Link, MemberId, SENTINEL},
     },
-    sync::{Ordering, back_off},
+    sync::{Ordering, back_off, step},
 };
 
 /// Where to insert.
@@ -67,7 +67,9 @@ impl<T: Send + Sync + 'static> Core<T> {
         while let Some(((before, link), after)) = self.gap(place, guard) {
             let new = MemberId::new(index, vacant);
             slot.prepare(vacant.to(after), Hint::to(MemberId::new(before, link)));
+            step!(Prepared);
             if self.slot(before).relink(link, link.to(index)) {
+                step!(Linked);
                 self.correct_hint(after, index);
                 return Ok(new);
             }
@@ -80,6 +82,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         slot.prepare(vacant, Hint::free(SENTINEL));
         // SAFETY: N2, written above, and never published.
         let value = unsafe { slot.take() };
+        step!(Refused);
         self.table.give_back(index);
         Err(value)
     }
@@ -93,6 +96,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
         // The slot was live under this pin, so it cannot become another member's before we mark it.
         let won = !self.slot(at.index()).mark().is_removed();
+        step!(Marked);
         if won {
             // ORDERING: Relaxed, see `len`.
             self.len.fetch_sub(1, Ordering::Relaxed);
@@ -110,6 +114,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         loop {
             let head = self.link(SENTINEL);
+            step!(FrontRead);
             let first = head.successor();
             if first == SENTINEL {
                 return None;
@@ -123,7 +128,9 @@ impl<T: Send + Sync + 'static> Core<T> {
                 back_off(&mut failures);
                 continue;
             }
+            step!(FrontBusy);
             self.finish((SENTINEL, head.busy()), guard);
+            step!(FrontTaken);
             if self.link(first).is_popped() {
                 // SAFETY: N4, `first` was linked when the sentinel was made busy.
                 return Some(unsafe { self.member(first, link, guard) });
@@ -137,7 +144,9 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         loop {
             let (last, link) = self.last(guard)?;
+            step!(LastFound);
             if self.slot(last).relink(link, link.removed()) {
+                step!(Marked);
                 // ORDERING: Relaxed, see `len`.
                 self.len.fetch_sub(1, Ordering::Relaxed);
                 self.unlink(last, guard);
@@ -253,6 +262,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         index: Index,
         guard: &Guard,
     ) -> bool {
+        step!(BeforeFound);
         let busy = link.busy();
         if !link.is_busy() && !self.slot(before).relink(link, busy) {
             return false;
@@ -260,13 +270,18 @@ impl<T: Send + Sync + 'static> Core<T> {
         if !self.step_off(index, before) {
             return false;
         }
+        step!(SteppedOff);
         let gone = self.link(index);
         if !self.slot(before).relink(busy, busy.past(gone)) {
             return false;
         }
+        step!(Unlinked);
         self.slot(index).set_unlinked();
+        step!(SaidUnlinked);
         self.correct_hint(gone.successor(), before);
+        step!(ToRetire);
         self.retire(MemberId::new(index, gone), guard);
+        step!(Retired);
         true
     }
 
@@ -277,6 +292,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut state = self.link(leaving);
         while !state.is_removed() {
             if self.slot(leaving).relink(state, state.popped()) {
+                step!(FrontMarked);
                 // ORDERING: Relaxed, see `len`.
                 self.len.fetch_sub(1, Ordering::Relaxed);
             }
@@ -314,6 +330,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 return None;
             }
             let beyond = self.link(next);
+            step!(Searching);
             if beyond.is_removed() {
                 self.unlink_after((at, link), next, guard);
                 link = self.link(at);
@@ -337,9 +354,11 @@ impl<T: Send + Sync + 'static> Core<T> {
             if hint.is_unlinked() || link.is_removed() || link.successor() != index {
                 return;
             }
+            step!(HintRead);
             if !self.slot(index).rehint(hint, Hint::to(MemberId::new(before, link))) {
                 continue;
             }
+            step!(HintWritten);
             if !self.link(before).is_removed() {
                 return;
             }

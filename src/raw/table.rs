@@ -15,11 +15,11 @@ use crate::{
         slot::Slot,
         word::{Hint, INDICES, Index, Link, Position, SENTINEL},
     },
-    sync::{AtomicPtr, AtomicU64, Ordering, back_off},
+    sync::{AtomicPtr, AtomicU64, Ordering, back_off, step},
 };
 
 /// log2 of the size of the first segment. Tiny in models, so that they see the table grow.
-const FIRST_BITS: u32 = if cfg!(any(rondel_loom, miri)) { 1 } else { 5 };
+const FIRST_BITS: u32 = if cfg!(any(rondel_loom, rondel_small, miri)) { 1 } else { 5 };
 const FIRST: u32 = 1 << FIRST_BITS;
 /// Slots in all, the sentinel among them. The last `FIRST` indices would need one more segment,
 /// as large as all the others together, and are left unused.
@@ -99,6 +99,7 @@ impl<T> Table<T> {
             // changed, and the exchange fails.
             let below = self.slot(top.index()).hint().index();
             let popped = top.moved_to(below);
+            step!(FreeRead);
             // ORDERING: E6. Relaxed on both sides: a pop publishes nothing, and continues the
             // release sequence of the pushes below it.
             if self
@@ -121,6 +122,7 @@ impl<T> Table<T> {
             if fresh == SLOTS {
                 return None;
             }
+            step!(FreshRead);
             if self
                 .free
                 .fresh
@@ -144,6 +146,7 @@ impl<T> Table<T> {
             // ORDERING: Relaxed. Nothing is read through it; the exchange below checks it.
             let top = Position(self.free.top.load(Ordering::Relaxed));
             slot.set_free(Hint::free(top.index()));
+            step!(FreeWritten);
             // ORDERING: E6. Release: who pops the slot finds it vacant. Failure: we load again.
             if self
                 .free
@@ -170,6 +173,7 @@ impl<T> Table<T> {
             return;
         }
         let slots: Box<[Slot<T>]> = (0..length(segment)).map(|_| Slot::new(Link::UNUSED)).collect();
+        step!(SegmentMade);
         let slots = Box::into_raw(slots);
         // ORDERING: E7. Release: the slots are seen in full by whoever loads the pointer. Acquire
         // on failure: the other thread's segment is used from now on.

@@ -17,7 +17,7 @@ use crate::{
         Core, Member,
         word::{Index, Link, MemberId, Position, SENTINEL},
     },
-    sync::{Ordering, back_off},
+    sync::{Ordering, back_off, step},
 };
 
 /// One step forward from a slot.
@@ -69,9 +69,12 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         loop {
             let cursor = self.cursor();
+            step!(CursorRead);
             match self.step(cursor.index(), guard) {
                 Step::To { next, link, .. } => {
+                    step!(NextFound);
                     if self.move_cursor(cursor, next) {
+                        step!(Moved);
                         // SAFETY: N4, seen linked and live by `step`.
                         return Some(unsafe { self.member(next, link, guard) });
                     }
@@ -95,12 +98,15 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         loop {
             let cursor = self.cursor();
+            step!(CursorRead);
             match self.search(cursor.index(), guard, &mut accept) {
                 Search::Found { member, hops } => {
                     let index = member.id().index();
+                    step!(Accepted);
                     if self.is_hops_away(cursor.index(), index, hops, guard)
                         && self.move_cursor(cursor, index)
                     {
+                        step!(Moved);
                         return Some(member);
                     }
                     back_off(&mut failures);
@@ -117,6 +123,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         'again: loop {
             let cursor = self.cursor();
+            step!(CursorRead);
             let mut at = cursor.index();
             for turn in &mut *turns {
                 match self.step(at, guard) {
@@ -128,7 +135,9 @@ impl<T: Send + Sync + 'static> Core<T> {
                     Step::Again => continue 'again,
                 }
             }
+            step!(TurnsFound);
             if self.move_cursor(cursor, at) {
+                step!(Moved);
                 return turns.len();
             }
             back_off(&mut failures);
@@ -141,6 +150,7 @@ impl<T: Send + Sync + 'static> Core<T> {
     ///
     /// A load that finds the cursor elsewhere would not do: a picker could install `index` after.
     pub(super) fn step_off(&self, index: Index, before: Index) -> bool {
+        step!(Busy);
         let mut failures = 0;
         loop {
             let cursor = self.cursor();
@@ -152,6 +162,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 }
                 to = before;
             }
+            step!(OffRead);
             if self.move_cursor(cursor, to) {
                 return true;
             }
@@ -163,6 +174,7 @@ impl<T: Send + Sync + 'static> Core<T> {
     #[inline]
     pub(super) fn step(self: &Arc<Self>, at: Index, guard: &Guard) -> Step {
         let mut before = (at, self.link(at));
+        step!(LinkRead);
         if before.1.is_removed() {
             self.unlink(at, guard);
             return Step::Again;
@@ -170,6 +182,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         let past_the_end = at != SENTINEL && before.1.successor() == SENTINEL;
         if past_the_end {
             let head = self.link(SENTINEL);
+            step!(HeadRead);
             // Was `at` still the last when the first was read? It was not if something had been
             // linked behind it; and if that had gone again, the cursor's version has changed.
             if self.link(at) != before.1 {
@@ -242,7 +255,10 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut at = start;
         for hop in 1..=hops {
             match self.step(at, guard) {
-                Step::To { next, .. } if next == index => return hop == hops,
+                Step::To { next, .. } if next == index => {
+                    step!(Confirmed);
+                    return hop == hops;
+                }
                 Step::To { next, .. } => at = next,
                 Step::Empty | Step::Again => return false,
             }
