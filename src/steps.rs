@@ -51,7 +51,9 @@ steps! {
     FrontMarked,
     /// Removal from the front: all is done but to tell whose it was.
     FrontTaken,
-    /// Unlinking: a slot on the way to the predecessor was read.
+    /// Predecessor: the hint was read.
+    HintFollowed,
+    /// Predecessor: a slot on the way there was read.
     Searching,
     /// Unlinking: the live predecessor is known.
     BeforeFound,

@@ -28,12 +28,6 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) const FRONT: Self = Self::After(MemberId::SENTINEL);
     pub(crate) const BACK: Self = Self::Before(MemberId::SENTINEL);
-
-    const fn anchor(self) -> MemberId {
-        match self {
-            Self::Before(at) | Self::After(at) => at,
-        }
-    }
 }
 
 /// A slot and its link as it was read.
@@ -49,10 +43,9 @@ impl<T: Send + Sync + 'static> Core<T> {
         value: T,
         guard: &Guard,
     ) -> Result<MemberId, T> {
-        let anchor = place.anchor();
-        if anchor != MemberId::SENTINEL && !self.is_member(anchor, guard) {
-            return Err(value);
-        }
+        // Found before there is a slot: whoever dies on the way there leaves nothing behind.
+        let Some(mut gap) = self.gap(place, guard) else { return Err(value) };
+        step!(GapFound);
         let Some(index) = self.table.take() else {
             panic!("a ring holds at most {} members", crate::raw::table::SLOTS - 1)
         };
@@ -64,8 +57,11 @@ impl<T: Send + Sync + 'static> Core<T> {
         self.len.fetch_add(1, Ordering::Relaxed);
 
         let mut failures = 0;
-        while let Some(((before, link), after)) = self.gap(place, guard) {
+        loop {
+            let ((before, link), after) = gap;
             let new = MemberId::new(index, vacant);
+            // From here on the slot says that it holds a value, which goes with the ring if this
+            // thread goes no further.
             slot.prepare(vacant.to(after), Hint::to(MemberId::new(before, link)));
             step!(Prepared);
             if self.slot(before).relink(link, link.to(index)) {
@@ -74,6 +70,10 @@ impl<T: Send + Sync + 'static> Core<T> {
                 return Ok(new);
             }
             back_off(&mut failures);
+            match self.gap(place, guard) {
+                Some(other) => gap = other,
+                None => break,
+            }
         }
 
         // The anchor left meanwhile.
@@ -307,6 +307,7 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// the hint, or from the sentinel if the hinted member is gone.
     pub(super) fn predecessor(self: &Arc<Self>, index: Index, guard: &Guard) -> Option<Seen> {
         let hint = self.slot(index).hint();
+        step!(HintFollowed);
         if hint.is_unlinked() {
             return None;
         }

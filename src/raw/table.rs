@@ -122,6 +122,10 @@ impl<T> Table<T> {
             if fresh == SLOTS {
                 return None;
             }
+            #[expect(clippy::cast_possible_truncation, reason = "below 2^24")]
+            let index = fresh as Index;
+            // Before the index is anybody's: a panic in here leaves none without its slot.
+            self.ensure(locate(index).0);
             step!(FreshRead);
             if self
                 .free
@@ -129,9 +133,6 @@ impl<T> Table<T> {
                 .compare_exchange(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
             {
-                #[expect(clippy::cast_possible_truncation, reason = "below 2^24")]
-                let index = fresh as Index;
-                self.ensure(locate(index).0);
                 return Some(index);
             }
             back_off(&mut failures);
