@@ -83,7 +83,10 @@ impl<T: Send + Sync + 'static> Core<T> {
         // SAFETY: N2, written above, and never published.
         let value = unsafe { slot.take() };
         step!(Refused);
-        self.table.give_back(index);
+        // After a grace period like any other: so a slot that a pinned thread saw on top of the
+        // free list is not there again before it unpins, whatever the version says.
+        let core = Arc::clone(self);
+        guard.defer(move || core.table.give_back(index));
         Err(value)
     }
 

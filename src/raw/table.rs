@@ -3,8 +3,9 @@
 //! Owns the memory of all slots. Never looks at a value. A slot, once made, stays in its place
 //! until the table goes, so an index that was handed out is always safe to look at (N1).
 //!
-//! The free list is Treiber's stack (R. K. Treiber, 1986) with a version beside its top, which
-//! spares it the ABA problem; its links are kept in the hints of the vacant slots.
+//! The free list is Treiber's stack (R. K. Treiber, 1986); its links are kept in the hints of the
+//! vacant slots. It has no ABA problem, for two reasons: there is a version beside its top, and
+//! whoever takes a slot is pinned, while a slot comes back a grace period after it was taken.
 
 use core::ptr;
 

@@ -170,6 +170,19 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
     }
 
+    /// Moves the cursor off the unlinked slot `index`.
+    ///
+    /// It is there only if a picker stood still between its read and its exchange for so long that
+    /// the version came round, which N5 leaves out of account. Without this all pickers would wait
+    /// for the slot to be reclaimed, and that for them.
+    #[cold]
+    fn leave_unlinked(&self, index: Index) {
+        let cursor = self.cursor();
+        if cursor.index() == index {
+            self.move_cursor(cursor, SENTINEL);
+        }
+    }
+
     /// The live slot after `at`, past the sentinel.
     #[inline]
     pub(super) fn step(self: &Arc<Self>, at: Index, guard: &Guard) -> Step {
@@ -177,6 +190,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         step!(LinkRead);
         if before.1.is_removed() {
             self.unlink(at, guard);
+            self.leave_unlinked(at);
             return Step::Again;
         }
         let past_the_end = at != SENTINEL && before.1.successor() == SENTINEL;
