@@ -3,8 +3,9 @@
 //! Owns the memory of all slots. Never looks at a value. A slot, once made, stays in its place
 //! until the table goes, so an index that was handed out is always safe to look at (N1).
 //!
-//! The free list is Treiber's stack (R. K. Treiber, 1986) with a version beside its top, which
-//! spares it the ABA problem; its links are kept in the hints of the vacant slots.
+//! The free list is Treiber's stack (R. K. Treiber, 1986); its links are kept in the hints of the
+//! vacant slots. It has no ABA problem, for two reasons: there is a version beside its top, and
+//! whoever takes a slot is pinned, while a slot comes back a grace period after it was taken.
 
 use core::ptr;
 
@@ -15,11 +16,11 @@ use crate::{
         slot::Slot,
         word::{Hint, INDICES, Index, Link, Position, SENTINEL},
     },
-    sync::{AtomicPtr, AtomicU64, Ordering, back_off},
+    sync::{AtomicPtr, AtomicU64, Ordering, back_off, step},
 };
 
 /// log2 of the size of the first segment. Tiny in models, so that they see the table grow.
-const FIRST_BITS: u32 = if cfg!(any(rondel_loom, miri)) { 1 } else { 5 };
+const FIRST_BITS: u32 = if cfg!(any(rondel_loom, rondel_small, miri)) { 1 } else { 5 };
 const FIRST: u32 = 1 << FIRST_BITS;
 /// Slots in all, the sentinel among them. The last `FIRST` indices would need one more segment,
 /// as large as all the others together, and are left unused.
@@ -103,6 +104,7 @@ impl<T> Table<T> {
             // changed, and the exchange fails.
             let below = self.slot(top.index()).hint().index();
             let popped = top.moved_to(below);
+            step!(FreeRead);
             // ORDERING: E6. Relaxed on both sides: a pop publishes nothing, and continues the
             // release sequence of the pushes below it.
             if self
@@ -125,15 +127,17 @@ impl<T> Table<T> {
             if fresh == SLOTS {
                 return None;
             }
+            #[expect(clippy::cast_possible_truncation, reason = "below 2^24")]
+            let index = fresh as Index;
+            // Before the index is anybody's: a panic in here leaves none without its slot.
+            self.ensure(locate(index).0);
+            step!(FreshRead);
             if self
                 .free
                 .fresh
                 .compare_exchange(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
             {
-                #[expect(clippy::cast_possible_truncation, reason = "below 2^24")]
-                let index = fresh as Index;
-                self.ensure(locate(index).0);
                 return Some(index);
             }
             back_off(&mut failures);
@@ -148,6 +152,7 @@ impl<T> Table<T> {
             // ORDERING: Relaxed. Nothing is read through it; the exchange below checks it.
             let top = Position(self.free.top.load(Ordering::Relaxed));
             slot.set_free(Hint::free(top.index()));
+            step!(FreeWritten);
             // ORDERING: E6. Release: who pops the slot finds it vacant. Failure: we load again.
             if self
                 .free
@@ -174,6 +179,7 @@ impl<T> Table<T> {
             return;
         }
         let slots: Box<[Slot<T>]> = (0..length(segment)).map(|_| Slot::new(Link::UNUSED)).collect();
+        step!(SegmentMade);
         let slots = Box::into_raw(slots);
         // ORDERING: E7. Release: the slots are seen in full by whoever loads the pointer. Acquire
         // on failure: the other thread's segment is used from now on.

@@ -40,6 +40,12 @@ impl Run {
         self
     }
 
+    /// More arguments, split at spaces.
+    pub(crate) fn args(mut self, arguments: &str) -> Self {
+        self.0.args(arguments.split_whitespace());
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
@@ -56,6 +62,17 @@ impl Run {
         println!("\n$ {}", self.shown());
         let status = self.0.status().map_err(|error| format!("{}: {error}", self.shown()))?;
         if status.success() { Ok(()) } else { Err(format!("{}: {status}", self.shown())) }
+    }
+
+    /// What the command writes; all of it, in the error, if it fails.
+    pub(crate) fn output(mut self) -> Outcome<String> {
+        let output = self.0.output().map_err(|error| format!("{}: {error}", self.shown()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(text);
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{}: {}\n{text}\n{errors}", self.shown(), output.status))
     }
 
     /// Whether the command can be run, and succeeds. Shows nothing.
