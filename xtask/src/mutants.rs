@@ -160,15 +160,15 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "E1: a link is published Relaxed",
         SLOT,
-        "self.next\n            .compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.next\n            .compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        "self.next.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        "self.next.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
         "E4: a hint is published Relaxed",
         SLOT,
-        "self.prev\n            .compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.prev\n            .compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        "self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        "self.prev.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
@@ -272,7 +272,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "C: the cursor steps off after the unlinking",
         LIST,
-        "if !self.step_off(index, before) {\n            return false;\n        }\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
+        "if !self.step_off(index, before) {\n            return false;\n        }\n        step!(SteppedOff);\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
         "let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }\n        self.step_off(index, before);",
         Model("turns"),
     ),
@@ -328,15 +328,15 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a pick takes a removed member",
         TURN,
-        "if link.is_removed() { Step::Again } else { Step::To",
-        "if false { Step::Again } else { Step::To",
+        "if link.is_removed() { Hop::Again } else { Hop::To",
+        "if false { Hop::Again } else { Hop::To",
         Model("turns"),
     ),
     mutant(
         "a pick goes on from a removed member",
         TURN,
-        "if link.is_removed() {\n            return Step::Again;",
-        "if false {\n            return Step::Again;",
+        "if link.is_removed() {\n            return Hop::Again;",
+        "if false {\n            return Hop::Again;",
         Model("turns"),
     ),
     mutant(
