@@ -4,6 +4,7 @@
 //! evidence that the models look where they should; `src/docs/mutants.md` is its report.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -62,7 +63,7 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         let killer = mutant.killer(&tree)?;
         let verdict = killer.as_deref().unwrap_or("NOBODY");
         println!("{:5.1} s  {} | {verdict}", began.elapsed().as_secs_f64(), mutant.name);
-        report += &format!("| {} | `{}` | {verdict} |\n", mutant.name, mutant.file);
+        let _ = writeln!(report, "| {} | `{}` | {verdict} |", mutant.name, mutant.file);
         if killer.is_none() {
             survivors.push(mutant.name);
         }
