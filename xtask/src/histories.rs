@@ -7,12 +7,12 @@ use std::{
 
 use crate::run::{Outcome, Run};
 
-/// Overlapping calls that the form of some minutes must come to: in fewer, nothing was shown.
+/// Overlapping calls that the long form must come to, and a minute of it: in fewer, little is shown.
 const FLOOR: u64 = 10_000_000;
-/// Where a minute comes to less on the slowest machine in use.
 const FLOOR_PER_MINUTE: u64 = 1_000_000;
 
-/// Checks histories for so many minutes, 10 if none, with yields between the steps of the calls.
+/// Checks histories for so many minutes, 10 if none, with yields between the steps of the calls; on
+/// a slow machine for longer, until enough calls have overlapped.
 pub(crate) fn all(arguments: &[String]) -> Outcome {
     let minutes = match arguments {
         [] => 10,
@@ -25,8 +25,9 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
     let length = Duration::from_secs(60 * minutes);
     let seeds = RandomState::new();
     let mut sum = Counts::default();
+    let floor = FLOOR.min(minutes * FLOOR_PER_MINUTE);
     for round in 0_u64.. {
-        if began.elapsed() >= length {
+        if began.elapsed() >= length && sum.overlapping >= floor {
             break;
         }
         let seed = seeds.hash_one(round);
@@ -47,12 +48,8 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         "{} calls, {} of them overlapping, {} yields, 0 violations",
         sum.calls, sum.overlapping, sum.yields
     );
-    let floor = FLOOR.min(minutes * FLOOR_PER_MINUTE);
     if sum.yields == 0 {
         return Err("no thread ever yielded: is --cfg rondel_steps set?".to_owned());
-    }
-    if sum.overlapping < floor {
-        return Err(format!("fewer than {floor} overlapping calls: give it more minutes"));
     }
     Ok(())
 }
@@ -73,7 +70,7 @@ fn burst(seed: u64, yields: u64) -> Outcome<Counts> {
             .args("--test linearizability bursts_of_overlapping_calls -- --nocapture")
             .env("RONDEL_SEED", &seed.to_string())
             .env("RONDEL_YIELDS", &yields.to_string())
-            .env("RONDEL_SOAK", "2")
+            .env("RONDEL_SOAK", "5")
             .output()?;
     let line = output.lines().find(|line| line.contains(" overlapping, "));
     let numbers: Vec<u64> = line
