@@ -389,3 +389,33 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
     }
 }
+
+#[cfg(all(test, not(rondel_loom)))]
+mod tests {
+    use super::*;
+    use crate::pin;
+
+    /// A hint can be late by so much that its slot has become another member's, behind this one.
+    #[test]
+    fn a_hint_to_a_slot_that_is_used_again_is_not_followed() {
+        let core = Arc::new(Core::new());
+        let push = |value| core.insert(Place::BACK, value, &pin()).expect("the back is there");
+        let (a, old, b) = (push(0), push(1), push(2));
+        assert!(core.remove(old, &pin()));
+        let new = std::iter::repeat_with(|| {
+            for _ in 0..64 {
+                crossbeam_epoch::pin().flush();
+            }
+            push(3)
+        })
+        .find(|new| new.index() == old.index())
+        .expect("the slot is free at some time");
+
+        let slot = core.slot(b.index());
+        assert!(slot.rehint(slot.hint(), Hint::to(old)));
+        let guard = pin();
+        assert!(core.find(new, &guard).is_some());
+        assert_eq!(core.predecessor(b.index(), &guard).map(|(before, _)| before), Some(a.index()));
+        core.close();
+    }
+}

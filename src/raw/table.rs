@@ -73,8 +73,12 @@ impl<T> Table<T> {
     #[inline]
     pub(crate) fn slot(&self, index: Index) -> &Slot<T> {
         let (segment, place) = locate(index);
-        // ORDERING: E7. Acquire: the slots of the segment were written before it was linked in.
-        let slots = self.segments[segment].load(Ordering::Acquire);
+        debug_assert!(segment < SEGMENTS, "index {index} is too large");
+        // SAFETY: N1, an index that was handed out lies in one of the segments.
+        let segment = unsafe { self.segments.get_unchecked(segment) };
+        // ORDERING: E7. Relaxed: whoever learnt of the index did so by an Acquire that goes back to
+        // the thread that took it, and that had the segment by then.
+        let slots = segment.load(Ordering::Relaxed);
         debug_assert!(!slots.is_null(), "index {index} was never handed out");
         // SAFETY: N1, `place` is below the segment's length.
         let slot = unsafe { slots.add(place) };
@@ -211,5 +215,58 @@ impl<T> Drop for Table<T> {
                 drop(unsafe { Box::from_raw(all) });
             }
         }
+    }
+}
+
+#[cfg(all(test, rondel_loom))]
+#[path = "../../tests/loom/explore.rs"]
+mod explore;
+
+#[cfg(all(test, rondel_loom))]
+mod models {
+    use std::sync::Arc;
+
+    use super::{explore::explore, *};
+
+    /// Takes a slot and uses its cell, which loom sees.
+    fn use_one(table: &Table<u32>) -> Index {
+        let index = table.take().expect("the table is not full");
+        // SAFETY: N2, taken above.
+        unsafe { table.slot(index).write(index) };
+        // SAFETY: N2, written above.
+        assert_eq!(unsafe { table.slot(index).take() }, index);
+        index
+    }
+
+    #[test]
+    fn a_slot_is_free_for_one_while_others_come_and_go_below_it() {
+        explore(2, [15, 15], || {
+            let table = Arc::new(Table::new());
+            let (first, second) = (use_one(&table), use_one(&table));
+            table.give_back(second);
+            table.give_back(first);
+            let other = Arc::clone(&table);
+            let thread = loom::thread::spawn(move || {
+                let (back, kept) = (use_one(&other), use_one(&other));
+                other.give_back(back);
+                kept
+            });
+            let mine = use_one(&table);
+            let kept = thread.join().expect("slots can be taken");
+            let another = use_one(&table);
+            assert!(mine != kept && kept != another && another != mine);
+        });
+    }
+
+    #[test]
+    fn two_threads_make_one_segment() {
+        explore(2, [8, 8], || {
+            let table = Arc::new(Table::new());
+            use_one(&table);
+            let other = Arc::clone(&table);
+            let thread = loom::thread::spawn(move || use_one(&other));
+            let mine = use_one(&table);
+            assert_ne!(mine, thread.join().expect("slots can be taken"));
+        });
     }
 }

@@ -65,3 +65,15 @@ fn pushes_at_both_ends_of_an_empty_ring() {
         .timed()
         .explore([16_000, 900]);
 }
+
+/// The insert's expectation of its predecessor's link comes back, but for the busy bit, which the
+/// member that came and went in between has handed on.
+#[test]
+fn insert_before_a_member_that_is_removed_behind_one_that_comes_and_goes() {
+    Model::of(&[0, 1])
+        .after(&[Next, Next])
+        .thread(&[Insert(Before(1), 2)])
+        .thread(&[Insert(After(0), 3), Remove(3)])
+        .thread(&[Remove(1)])
+        .explore([1_000, 1_000]);
+}

@@ -36,3 +36,12 @@ fn two_inserts_share_the_free_slots() {
         .thread(&[Insert(After(2), 4)])
         .explore([1_100, 1]);
 }
+
+#[test]
+fn an_insert_while_the_slot_that_it_takes_is_vacated() {
+    Model::of(&[0, 1])
+        .after(&[Remove(0)])
+        .while_reclaimed()
+        .thread(&[Insert(Back, 2), Next, Next])
+        .explore([100, 1]);
+}

@@ -10,7 +10,8 @@ use crate::{
         At::{After, Back, Before, Front},
         Op::{Insert, Next, NextWhere, Remove},
     },
-    harness::{Model, explore},
+    explore::explore,
+    harness::Model,
 };
 
 #[test]

@@ -28,11 +28,13 @@ enum Killer {
     Model(&'static str),
     /// The same, over the real reclamation at once.
     Reclaimed(&'static str),
+    /// The same without reclamation, with three preemptions.
+    Deep(&'static str),
     /// The tests of one file.
     Test(&'static str),
 }
 
-use Killer::{Model, Reclaimed, Test};
+use Killer::{Deep, Model, Reclaimed, Test};
 
 const fn mutant(
     name: &'static str,
@@ -79,7 +81,8 @@ impl Mutant {
         }
         fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
         let killed = self.commands().iter().try_fold(false, |killed, (command, filter)| {
-            let run = || Run::cargo(command).inside(tree);
+            let preemptions = if matches!(self.killer, Deep(_)) { "3" } else { "" };
+            let run = || Run::cargo(command).inside(tree).env("RONDEL_PREEMPTIONS", preemptions);
             if killed {
                 Ok(true)
             } else if !run().arg("--no-run").works() {
@@ -98,6 +101,8 @@ impl Mutant {
         match self.killer {
             Model(name) => vec![("loom-protocol".to_owned(), name), ("loom".to_owned(), name)],
             Reclaimed(name) => vec![("loom".to_owned(), name)],
+            Deep(name) => vec![("loom-protocol".to_owned(), name)],
+            Test("lib") => vec![("test --package rondel --lib".to_owned(), "")],
             Test(file) => vec![(format!("test --release --package rondel --test {file}"), "")],
         }
     }
@@ -202,60 +207,46 @@ const MUTANTS: &[Mutant] = &[
         Model("insert_before_a_member"),
     ),
     mutant(
-        "E5: a slot is prepared Relaxed",
-        SLOT,
-        "self.next.store(link.0, Ordering::Release)",
-        "self.next.store(link.0, Ordering::Relaxed)",
-        Model(""),
-    ),
-    mutant(
         "E6: a free slot is pushed Relaxed",
         TABLE,
         "top.moved_to(index).0,\n                    Ordering::Release,",
         "top.moved_to(index).0,\n                    Ordering::Relaxed,",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E6: the free list is read Relaxed",
         TABLE,
         "Position(self.free.top.load(Ordering::Acquire))",
         "Position(self.free.top.load(Ordering::Relaxed))",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E6: the free list has no version",
         TABLE,
         "let popped = top.moved_to(below);",
         "let popped = Position(top.0 & !0xFF_FFFF | u64::from(below));",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E7: a segment is published Relaxed",
         TABLE,
         "slots.cast(),\n            Ordering::Release,",
         "slots.cast(),\n            Ordering::Relaxed,",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E7: another's segment is adopted Relaxed",
         TABLE,
         "Ordering::Release,\n            Ordering::Acquire,",
         "Ordering::Release,\n            Ordering::Relaxed,",
-        Reclaimed("reuse"),
-    ),
-    mutant(
-        "E7: a segment is loaded Relaxed",
-        TABLE,
-        "self.segments[segment].load(Ordering::Acquire)",
-        "self.segments[segment].load(Ordering::Relaxed)",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E7: a segment is looked for Relaxed",
         TABLE,
         "!entry.load(Ordering::Acquire)",
         "!entry.load(Ordering::Relaxed)",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "A: the cursor steps off onto a removed member",
@@ -332,26 +323,26 @@ const MUTANTS: &[Mutant] = &[
         WORD,
         "(gone.0 & (Self::BUSY | INDEX_MASK))",
         "(gone.0 & INDEX_MASK)",
-        Model(""),
+        Deep("comes_and_goes"),
     ),
     mutant(
         "a pick takes a removed member",
         TURN,
-        "if link.is_removed() {\n            self.unlink_after(before, next, guard);\n            return Step::Again;",
-        "if false {\n            self.unlink_after(before, next, guard);\n            return Step::Again;",
+        "if link.is_removed() { Step::Again } else { Step::To",
+        "if false { Step::Again } else { Step::To",
         Model("turns"),
     ),
     mutant(
         "a pick goes on from a removed member",
         TURN,
-        "if before.1.is_removed() {",
-        "if false {",
+        "if link.is_removed() {\n            return Step::Again;",
+        "if false {\n            return Step::Again;",
         Model("turns"),
     ),
     mutant(
         "a pick past the end does not look back",
         TURN,
-        "if self.link(at) != before.1 {",
+        "if self.link(at) != link {",
         "if false {",
         Model("past_the_end"),
     ),
@@ -381,14 +372,14 @@ const MUTANTS: &[Mutant] = &[
         LIST,
         "if at != SENTINEL && !hint.member().is_live_in(link) {",
         "if false {",
-        Model(""),
+        Test("lib"),
     ),
     mutant(
         "a hint's generation is not checked",
         LIST,
         "!hint.member().is_live_in(link)",
         "!link.is_live()",
-        Model(""),
+        Test("lib"),
     ),
     mutant(
         "a key's generation is not checked",
