@@ -132,6 +132,7 @@ impl<T> Table<T> {
             // Before the index is anybody's: a panic in here leaves none without its slot.
             self.ensure(locate(index).0);
             step!(FreshRead);
+            // ORDERING: Relaxed, as the load.
             if self
                 .free
                 .fresh
