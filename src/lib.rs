@@ -41,6 +41,8 @@ extern crate alloc;
 
 mod cursor;
 mod entry;
+#[cfg(any(doc, doctest))]
+pub mod docs;
 mod error;
 mod guard;
 mod iter;

@@ -5,7 +5,7 @@
 //! nothing at all: see `sync`.
 
 use core::cell::{Cell, RefCell};
-use std::{env, sync::OnceLock, thread};
+use std::{env, hint, sync::OnceLock, thread};
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -100,8 +100,8 @@ thread_local! {
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often a thread yielded at random.
-static YIELDS: AtomicU64 = AtomicU64::new(0);
+/// How often a thread paused at random.
+static PAUSES: AtomicU64 = AtomicU64::new(0);
 
 /// Calls `handler` at every step of this thread while `work` runs. The handler may panic, and
 /// `work` is left by that panic; it may not make steps itself that it would have to handle.
@@ -116,11 +116,12 @@ pub fn with<R>(handler: impl FnMut(Step) + 'static, work: impl FnOnce() -> R) ->
     work()
 }
 
-/// How often threads without a handler yielded: at one step in `RONDEL_YIELDS`, at random, if that
-/// environment variable is a number.
-pub fn yields() -> u64 {
+/// How often threads without a handler paused: at one step in `RONDEL_PAUSES`, at random, if that
+/// environment variable is a number. Mostly for less than a microsecond, the time of a few calls;
+/// sometimes by a yield, which on a busy machine is the time of thousands.
+pub fn pauses() -> u64 {
     // ORDERING: Relaxed, a statistic.
-    YIELDS.load(Ordering::Relaxed)
+    PAUSES.load(Ordering::Relaxed)
 }
 
 /// What `step!` calls.
@@ -139,21 +140,21 @@ pub(crate) fn reach(step: Step) {
         if let Some(handle) = &mut handler.0 {
             handle(step);
         }
-    } else if let Some(one_in) = yields_one_in() {
-        yield_at_random(one_in);
+    } else if let Some(one_in) = pauses_one_in() {
+        pause_at_random(one_in);
     }
 }
 
-fn yields_one_in() -> Option<u64> {
+fn pauses_one_in() -> Option<u64> {
     static ONE_IN: OnceLock<Option<u64>> = OnceLock::new();
-    *ONE_IN.get_or_init(|| env::var("RONDEL_YIELDS").ok()?.parse().ok().filter(|&n| n > 0))
+    *ONE_IN.get_or_init(|| env::var("RONDEL_PAUSES").ok()?.parse().ok().filter(|&n| n > 0))
 }
 
-fn yield_at_random(one_in: u64) {
+fn pause_at_random(one_in: u64) {
     let mut random = RANDOM.get();
     if random == 0 {
         // ORDERING: Relaxed, any number will do that other threads do not have.
-        random = YIELDS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        random = PAUSES.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     }
     // xorshift (G. Marsaglia, 2003).
     random ^= random << 13;
@@ -162,7 +163,11 @@ fn yield_at_random(one_in: u64) {
     RANDOM.set(random);
     if random % one_in == 0 {
         // ORDERING: Relaxed, a statistic.
-        YIELDS.fetch_add(1, Ordering::Relaxed);
-        thread::yield_now();
+        PAUSES.fetch_add(1, Ordering::Relaxed);
+        let length = (random >> 32) % 256;
+        if length == 0 {
+            thread::yield_now();
+        }
+        (0..length).for_each(|_| hint::spin_loop());
     }
 }

@@ -81,13 +81,12 @@ struct Soak {
     updates: AtomicUsize,
     laps: AtomicUsize,
     largest_slot: AtomicUsize,
+    /// The most values that were alive at once, since it was asked last.
+    most_alive: AtomicUsize,
     created: AtomicUsize,
     dropped: Arc<AtomicUsize>,
     pause: AtomicBool,
     paused: AtomicUsize,
-    /// A reader keeps its guard: every removed member's slot is lost for that time. There are 2^24
-    /// slots, so the churn goes slower.
-    pinned: AtomicBool,
     over: AtomicBool,
 }
 
@@ -105,11 +104,11 @@ impl Soak {
             updates: AtomicUsize::new(0),
             laps: AtomicUsize::new(0),
             largest_slot: AtomicUsize::new(0),
+            most_alive: AtomicUsize::new(0),
             created: AtomicUsize::new(STABLE),
             dropped,
             pause: AtomicBool::new(false),
             paused: AtomicUsize::new(0),
-            pinned: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
     }
@@ -143,12 +142,8 @@ impl Soak {
             if random.one_in(64) {
                 self.lap();
             }
-            if self.pinned.load(SeqCst) {
-                thread::sleep(Duration::from_millis(1));
-            } else if random.one_in(16) {
-                // Lets the pickers have a core: turns and churn come mixed.
-                thread::yield_now();
-            }
+            // More churn than anybody has, and not so much that a pin of a minute takes all slots.
+            thread::sleep(Duration::from_millis(1));
         }
         assert!(own.into_iter().all(|key| self.ring.remove(key)));
     }
@@ -165,7 +160,14 @@ impl Soak {
         };
         let key = inserted.expect("a member that stays is there");
         self.largest_slot.fetch_max(slot_of(key), SeqCst);
+        self.most_alive.fetch_max(self.alive(), SeqCst);
         key
+    }
+
+    /// Values that were made and not dropped, members among them.
+    fn alive(&self) -> usize {
+        let dropped = self.dropped.load(SeqCst);
+        self.created.load(SeqCst) - dropped
     }
 
     /// Once round: the members that stay are shown once each and in order, and nobody twice.
@@ -237,7 +239,6 @@ impl Soak {
                 reader = None;
             }
             let pinned = reader.is_some();
-            self.pinned.store(pinned, SeqCst);
             thread::sleep(step);
             let now = (Instant::now(), self.picks.load(SeqCst), self.updates.load(SeqCst));
             let seconds = (now.0 - last.0).as_secs_f64();
@@ -248,8 +249,7 @@ impl Soak {
                 resident: resident_kib(),
                 members: self.ring.len(),
                 slots: self.largest_slot.load(SeqCst),
-                waiting: (self.created.load(SeqCst) - self.dropped.load(SeqCst))
-                    .saturating_sub(self.ring.len()),
+                alive: self.most_alive.swap(0, SeqCst),
                 picks: rate(now.1, last.1),
                 updates: rate(now.2, last.2),
                 difference: self.turn_difference(),
@@ -274,17 +274,13 @@ impl Soak {
             after.slots,
             self.created.load(SeqCst)
         );
-        // Slots are used again: there are as many as waited for a grace period at the worst
-        // moment, not as many as there were members.
-        let peak = curve.0.iter().map(|point| point.waiting).max().expect("points");
-        assert!(peak > 0, "some waited while a reader was pinned");
-        // Once the reader is gone, all that waited is dropped, and no slot is added.
-        assert!(after.waiting < peak / 4 || peak < 10_000, "{} still wait", after.waiting);
-        let recovered = curve.0.iter().rev().take_while(|point| !point.pinned);
-        let slots: Vec<_> = recovered.map(|point| point.slots).collect();
-        assert!(slots.len() > 2, "there is a time after the pin");
-        let (first, last) = (slots[slots.len() - 2], slots[0]);
-        assert!(last <= first + first / 8 + 4096, "slots go from {first} to {last} after the pin");
+        // Slots are used again: there are as many as there were values at the worst moment, and not
+        // as many as there were members. (Two threads may be between a value and its count.)
+        let most = curve.0.iter().map(|point| point.alive).max().expect("points");
+        assert!(after.slots <= most + CHURNERS, "{} slots for {most} values", after.slots);
+        // What waited for the reader is dropped once the reader is gone.
+        assert!(after.alive < most / 2, "{} values of {most} are still there", after.alive);
+        assert!(curve.0.iter().any(|point| point.pinned), "there was a reader");
     }
 }
 
@@ -294,8 +290,8 @@ struct Point {
     resident: u64,
     members: usize,
     slots: usize,
-    /// Removed, and not dropped yet.
-    waiting: usize,
+    /// Values at the worst moment since the last point: members, and who waits to be dropped.
+    alive: usize,
     picks: f64,
     updates: f64,
     difference: usize,
@@ -303,13 +299,13 @@ struct Point {
 }
 
 impl Point {
-    const HEADER: &str = "seconds,resident_kib,members,largest_slot,waiting,picks_per_s,updates_per_s,turn_difference,reader_pinned";
+    const HEADER: &str = "seconds,resident_kib,members,largest_slot,most_alive,picks_per_s,updates_per_s,turn_difference,reader_pinned";
 
     fn row(&self) -> String {
-        let Self { seconds, resident, members, slots, waiting, picks, updates, difference, pinned } =
+        let Self { seconds, resident, members, slots, alive, picks, updates, difference, pinned } =
             self;
         format!(
-            "{seconds:.1},{resident},{members},{slots},{waiting},{picks:.0},{updates:.0},{difference},{}",
+            "{seconds:.1},{resident},{members},{slots},{alive},{picks:.0},{updates:.0},{difference},{}",
             u8::from(*pinned)
         )
     }

@@ -57,7 +57,7 @@ struct Panel {
 
 const PANELS: [Panel; 4] = [
     Panel { title: "resident memory, MiB", column: 1, unit: 1024.0 },
-    Panel { title: "removed and not yet dropped, thousands", column: 4, unit: 1e3 },
+    Panel { title: "values alive at the worst moment, thousands", column: 4, unit: 1e3 },
     Panel { title: "picks, millions a second", column: 5, unit: 1e6 },
     Panel { title: "inserts and removals, thousands a second", column: 6, unit: 1e3 },
 ];
@@ -95,7 +95,7 @@ text {{ fill: #f0f6fc }} .faint {{ fill: #9198a1 }} .axis {{ stroke: #656c76 }} 
 }}
 </style>
 <text x="{LEFT}" y="18" font-weight="600">Churn for {:.0} minutes: 2 threads insert and remove, 2 pick</text>
-<text x="{LEFT}" y="34" class="faint">shaded: a reader keeps one guard, and the churn goes slower on purpose</text>
+<text x="{LEFT}" y="34" class="faint">shaded: a reader keeps one guard, so that nothing is dropped</text>
 "#,
         LEFT + WIDTH + 16.0,
         bottom + 52.0,
