@@ -53,3 +53,14 @@ fn a_removed_member_is_not_found() {
         .timed()
         .explore([1_000, 350]);
 }
+
+/// As above, with a member before the two: so it shows if the cursor steps off onto the first of
+/// them when that has left already.
+#[test]
+fn neighbours_in_the_middle_are_removed_at_once_with_the_cursor_on_the_second() {
+    Model::of(&[0, 1, 2, 3])
+        .after(&[Next, Next, Next])
+        .thread(&[Remove(1)])
+        .thread(&[Remove(2)])
+        .explore([1_500, 2_000]);
+}
