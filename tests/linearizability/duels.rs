@@ -86,7 +86,7 @@ fn a_search_does_not_pass_over_a_member_that_came_before_the_one_it_finds() {
             let found = ring.next_where(&guard, |&name| {
                 if name == PLAIN {
                     // The others are quick.
-                    idle(600);
+                    idle(4_000);
                 }
                 name != PLAIN
             });
