@@ -8,7 +8,6 @@
 
 use std::{
     collections::HashSet,
-    hint,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex,
@@ -22,6 +21,7 @@ use rondel::{Cursor, Entry, Guard, Key, Ring, pin};
 use crate::common::{
     Random,
     counted::{Counted, Tally},
+    idle,
     meeting::Meeting,
     pin_until, seed, times,
 };
@@ -58,7 +58,7 @@ fn threads_that_mix_all_calls_leave_the_ring_whole() {
         pin_until("all that was removed is dropped", || tally.alive() == ring.len());
         tally.assert_sound();
         drop(ring);
-        tally.assert_all_dropped();
+        tally.await_all_dropped();
     }
 }
 
@@ -93,7 +93,7 @@ fn a_retain_beside_other_calls_leaves_only_whom_it_kept() {
     }
     let Arena { ring, tally, .. } = arena;
     drop(ring);
-    tally.assert_all_dropped();
+    tally.await_all_dropped();
 }
 
 #[test]
@@ -174,9 +174,7 @@ fn assert_lap_in_order(ring: &Ring<u32>, stay: &[Key], random: &mut Random) {
     let mut iter = ring.iter(&guard);
     let (mut front, mut back) = (Vec::new(), Vec::new());
     loop {
-        for _ in 0..random.within(0..30) {
-            hint::black_box(());
-        }
+        idle(random.within(0..30));
         let (shown, next) = if random.one_in(2) {
             (&mut front, iter.next())
         } else {

@@ -1,11 +1,12 @@
 //! The real ring behind the calls of the model.
 
-use std::{hint, sync::OnceLock};
+use std::sync::OnceLock;
 
 use rondel::{Entry, Guard, Key, Ring};
 
 use super::{
     counted::Counted,
+    idle,
     sequential::{At, Name, Op, Ret},
 };
 
@@ -65,9 +66,7 @@ impl<T: Named> Subject<T> {
             Op::Next => self.shown(ring.next(guard)),
             Op::NextWhere(accept) => self.shown(ring.next_where(guard, |value| {
                 // Some take long to decide upon, so that much happens on the way.
-                for _ in 0..value.name() % 4 * 50 {
-                    hint::black_box(());
-                }
+                idle(value.name() as usize % 4 * 400);
                 accept.wants(value.name())
             })),
             Op::Lease(turns) => {
