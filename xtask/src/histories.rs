@@ -70,7 +70,7 @@ fn burst(seed: u64, pauses: u64) -> Outcome<Counts> {
             .args("--test linearizability bursts_of_overlapping_calls -- --nocapture")
             .env("RONDEL_SEED", &seed.to_string())
             .env("RONDEL_PAUSES", &pauses.to_string())
-            .env("RONDEL_SOAK", "5")
+            .env("RONDEL_SOAK", "1")
             .output()?;
     let line = output.lines().find(|line| line.contains(" overlapping, "));
     let numbers: Vec<u64> = line
