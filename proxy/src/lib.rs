@@ -24,6 +24,8 @@
 pub mod backend;
 mod clock;
 mod error;
+mod load;
+pub mod roster;
 pub mod servers;
 pub mod settings;
 mod stop;

@@ -13,9 +13,8 @@ use crate::{
     client::{Client, Exchange},
     error::Failure,
     forward::{self, Reply},
-    framing, headers,
-    pick::Rotation,
-    respond,
+    framing, headers, respond,
+    roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{HostPolicy, Limits, Settings},
 };
@@ -23,7 +22,7 @@ use crate::{
 /// What all workers share.
 #[derive(Debug)]
 pub struct Proxy {
-    pub(crate) rotation: Rotation,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) host: HostPolicy,
@@ -40,7 +39,7 @@ impl Proxy {
     pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SessionSetupError> {
         let sessions = settings.sessions.map(|chosen| Sessions::new(chosen, background));
         Ok(Arc::new(Self {
-            rotation: Rotation::new(settings.servers),
+            roster: Arc::new(Roster::new(settings.servers)),
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
@@ -80,7 +79,7 @@ async fn pass(
         session.to_backend(request.headers_mut());
     }
 
-    let picked = proxy.rotation.next().ok_or(Failure::NoBackend)?;
+    let picked = proxy.roster.next().ok_or(Failure::NoBackend)?;
     let request = request.map(|body| Upload::new(body, exchange));
     let mut reply = forward::forward(exchange, request, picked).await?;
 
