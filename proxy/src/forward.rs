@@ -22,6 +22,7 @@ use crate::{
     client::Exchange,
     error::Failure,
     framing, headers,
+    health::Outcome,
     pool::{self, Connection, Upstream},
     roster::Roster,
     settings::HostPolicy,
@@ -77,7 +78,11 @@ pub(crate) async fn forward(
         if own_host && let Some(request) = &mut slot {
             request.headers_mut().insert(HOST, in_flight.backend().authority().clone());
         }
-        let failure = match attempt(exchange, in_flight.backend(), &mut slot, fresh).await {
+        let attempted = attempt(exchange, in_flight.backend(), &mut slot, fresh).await;
+        if let Some(outcome) = outcome(&attempted) {
+            proxy.roster.report(&in_flight, outcome);
+        }
+        let failure = match attempted {
             Ok((response, link)) => return Ok(Reply { response, link, in_flight }),
             Err(Lost::Final(failure)) => return Err(failure),
             Err(Lost::NeverSent(failure)) => failure,
@@ -94,6 +99,19 @@ pub(crate) async fn forward(
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
         in_flight = second_choice(&proxy.roster, &tried, in_flight, failure).ok_or(failure)?;
+    }
+}
+
+/// What an attempt tells about the server; nothing where the client is to blame, or nobody.
+fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outcome> {
+    match attempted {
+        Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Failed),
+        Ok(_) => Some(Outcome::Good),
+        Err(Lost::NeverSent(Failure::Connect)) => Some(Outcome::Unreachable),
+        Err(Lost::Unanswered | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
+            Some(Outcome::Failed)
+        }
+        Err(_) => None,
     }
 }
 

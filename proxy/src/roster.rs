@@ -4,17 +4,29 @@
 //! members of the server that it is about and nobody else's: whoever stays keeps its place and its
 //! turn, and the rotation goes on where it was. Never picks (`pick.rs`).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
 
 use rondel::{Key, Ring};
 
-use crate::backend::{Backend, ServerSpec, State};
+use crate::{
+    backend::{Backend, ServerSpec, State},
+    policy::Policy,
+};
 
 /// The servers and their turns.
 #[derive(Debug)]
 pub struct Roster {
     /// A server of weight w is w members, spread evenly over the lap.
     pub(crate) ring: Ring<Arc<Backend>>,
+    pub(crate) policy: Box<dyn Policy>,
+    pub(crate) time: Time,
+    /// How long a server that comes back takes to be given all of its turns again.
+    pub(crate) slow_start: Duration,
+    /// Whether servers that fail requests are ejected.
+    pub(crate) ejects: bool,
     /// Counts second choices, so that a dead server's share is dealt to all others and does not
     /// fall on its neighbour.
     pub(crate) second_choices: AtomicUsize,
@@ -27,6 +39,15 @@ pub struct Roster {
 struct Seat {
     backend: Arc<Backend>,
     keys: Vec<Key>,
+}
+
+/// See [`Roster::all`].
+pub(crate) struct All<'r>(MutexGuard<'r, Vec<Seat>>);
+
+impl All<'_> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.0.iter().map(|seat| &seat.backend)
+    }
 }
 
 /// Why a change was not made; nothing has changed then.
@@ -45,21 +66,38 @@ pub enum RosterError {
 
 impl Roster {
     /// These servers, in their order.
-    pub fn new(servers: Vec<ServerSpec>) -> Self {
+    pub(crate) fn new(servers: Vec<ServerSpec>, policy: Box<dyn Policy>) -> Self {
         let ring = Ring::new();
         let weights: Vec<u16> = servers.iter().map(|server| server.weight).collect();
-        let seat = |server| Seat { backend: Backend::new(server), keys: Vec::new() };
+        let totals = policy.totals();
+        let seat = |server| Seat {
+            backend: Backend::new(server, totals.map(Arc::clone)),
+            keys: Vec::new(),
+        };
         let mut seats: Vec<Seat> = servers.into_iter().map(seat).collect();
         for turn in lap(&weights) {
             let seat = &mut seats[turn];
             seat.keys.push(ring.push_back(Arc::clone(&seat.backend)));
         }
-        Self { ring, second_choices: AtomicUsize::new(0), seats: Mutex::new(seats) }
+        Self {
+            ring,
+            policy,
+            time: Time::default(),
+            slow_start: Duration::ZERO,
+            ejects: false,
+            second_choices: AtomicUsize::new(0),
+            seats: Mutex::new(seats),
+        }
     }
 
     /// All servers, in the order in which they came.
     pub fn servers(&self) -> Vec<Arc<Backend>> {
         self.seats().iter().map(|seat| Arc::clone(&seat.backend)).collect()
+    }
+
+    /// All servers, while nobody joins or leaves.
+    pub(crate) fn all(&self) -> All<'_> {
+        All(self.seats())
     }
 
     /// The server of this id.
@@ -87,7 +125,7 @@ impl Roster {
                 return Err(RosterError::Duplicate { url, id: id.to_owned() });
             }
         }
-        let backend = Backend::new(spec);
+        let backend = Backend::new(spec, self.policy.totals().map(Arc::clone));
         let keys = self.seat(&backend, backend.weight());
         seats.push(Seat { backend: Arc::clone(&backend), keys });
         Ok(backend)
@@ -168,6 +206,32 @@ impl Roster {
     }
 }
 
+/// Time since the roster began: the system's, or a simulation's.
+#[derive(Debug)]
+pub(crate) enum Time {
+    Real(Instant),
+    #[cfg(test)]
+    Simulated(Arc<std::sync::atomic::AtomicU64>),
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::Real(Instant::now())
+    }
+}
+
+impl Time {
+    pub(crate) fn now(&self) -> Duration {
+        match self {
+            Self::Real(start) => start.elapsed(),
+            #[cfg(test)]
+            Self::Simulated(nanos) => {
+                Duration::from_nanos(nanos.load(std::sync::atomic::Ordering::Relaxed))
+            }
+        }
+    }
+}
+
 fn position(seats: &[Seat], id: &str) -> Result<usize, RosterError> {
     let found = seats.iter().position(|seat| seat.backend.id() == id);
     found.ok_or_else(|| RosterError::Unknown(id.to_owned()))
@@ -209,14 +273,14 @@ fn places(others: usize, members: usize) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servers;
+    use crate::{policy::Algorithm, servers};
 
     fn specs(text: &str) -> Vec<ServerSpec> {
         servers::parse(text).unwrap()
     }
 
     fn roster(text: &str) -> Roster {
-        Roster::new(specs(text))
+        Roster::new(specs(text), Algorithm::Rr.policy(0.0))
     }
 
     fn order(roster: &Roster) -> String {

@@ -19,7 +19,9 @@ use std::{
 };
 
 use rondel_proxy::{
-    Proxy, Stop, servers,
+    Proxy, Stop,
+    roster::Roster,
+    servers,
     settings::{Limits, Settings},
 };
 use tokio::{
@@ -336,6 +338,7 @@ pub async fn free_address() -> SocketAddr {
 /// The proxy in this process, with one worker unless the test wants more.
 pub struct TestProxy {
     pub address: SocketAddr,
+    pub roster: Arc<Roster>,
     pub stop: Stop,
     serving: JoinHandle<io::Result<bool>>,
 }
@@ -356,8 +359,9 @@ impl TestProxy {
         let address = listeners[0].local_addr().unwrap();
         let stop = Stop::new();
         let proxy = Proxy::new(settings, &Handle::current()).unwrap();
+        let roster = Arc::clone(proxy.roster());
         let serving = tokio::spawn(rondel_proxy::serve(proxy, listeners, stop.clone()));
-        Self { address, stop, serving }
+        Self { address, roster, stop, serving }
     }
 
     pub async fn connect(&self) -> Wire {
@@ -410,6 +414,7 @@ impl ProxyProcess {
         let mut child = Command::new(binary())
             .args(["-p", "0", "--bind", "127.0.0.1", "-f"])
             .arg(&file)
+            .args(if flags.contains(&"--health") { &[][..] } else { &["--health", "off"] })
             .args(flags)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
