@@ -48,6 +48,9 @@ mod body;
 mod tunnel;
 mod respond;
 
+// Beside the path.
+mod config;
+pub mod reload;
 pub mod demo;
 pub mod telemetry;
 
