@@ -402,7 +402,7 @@ pub fn short_limits() -> Limits {
 pub struct ProxyProcess {
     pub child: Child,
     pub address: SocketAddr,
-    stderr: BufReader<ChildStderr>,
+    stderr: Option<BufReader<ChildStderr>>,
     folder: tempfile::TempDir,
 }
 
@@ -429,7 +429,7 @@ impl ProxyProcess {
                 break rest.split_whitespace().next().unwrap().parse().unwrap();
             }
         };
-        Self { child, address, stderr, folder }
+        Self { child, address, stderr: Some(stderr), folder }
     }
 
     /// Its servers file.
@@ -439,13 +439,33 @@ impl ProxyProcess {
 
     /// What it says next on stderr that has this in it.
     pub async fn says(&mut self, what: &str) -> String {
+        let stderr = self.stderr.as_mut().unwrap();
         let mut line = String::new();
         while !line.contains(what) {
             line.clear();
-            let read = within(self.stderr.read_line(&mut line)).await.unwrap();
+            let read = within(stderr.read_line(&mut line)).await.unwrap();
             assert!(read > 0, "it ended without a word of `{what}`");
         }
         line
+    }
+
+    /// Lets it say what it likes from now on, and does not listen.
+    pub fn ignore(&mut self) {
+        let mut stderr = self.stderr.take().unwrap();
+        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().unwrap())).unwrap().count()
+    }
+
+    /// How much memory it has, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
