@@ -51,6 +51,7 @@ mod respond;
 // Beside the path.
 mod config;
 pub mod reload;
+pub mod supervisor;
 pub mod demo;
 pub mod telemetry;
 

@@ -14,6 +14,7 @@ use rondel_proxy::{
     demo::{self, DemoServer},
     reload,
     settings::{Args, Refusal, Settings},
+    supervisor::Supervisor,
     telemetry,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -78,7 +79,8 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let drained = background.block_on(async {
         let stop = Stop::new();
         let (ask, asked) = mpsc::channel(1);
-        tokio::spawn(obey_signals(Signals::listen()?, stop.clone(), ask));
+        let supervisor = Supervisor::from_env();
+        tokio::spawn(obey_signals(Signals::listen()?, stop.clone(), ask, supervisor.clone()));
         let servers = settings.servers.len();
         let _demo = play_missing_servers(&settings).await;
         let source = settings.source.clone();
@@ -92,6 +94,8 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             workers = listeners.len(),
             "listening"
         );
+        supervisor.ready();
+        tokio::spawn(supervisor.watch(Arc::downgrade(&proxy)));
         anyhow::Ok(rondel_proxy::serve(proxy, listeners, stop).await?)
     })?;
     if drained {
@@ -131,7 +135,12 @@ impl Signals {
 
 /// The first one that ends asks for an orderly end, the second for an end. SIGHUP, what daemons read
 /// their files again for, asks for a reload.
-async fn obey_signals(mut signals: Signals, stop: Stop, reload: mpsc::Sender<()>) {
+async fn obey_signals(
+    mut signals: Signals,
+    stop: Stop,
+    reload: mpsc::Sender<()>,
+    supervisor: Supervisor,
+) {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => {}
@@ -143,6 +152,7 @@ async fn obey_signals(mut signals: Signals, stop: Stop, reload: mpsc::Sender<()>
             }
         }
         tracing::info!("stopping");
+        supervisor.stopping();
         stop.next_step();
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Owns the order of the steps. Each step is a file of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
 use hyper::{Request, Response, StatusCode, body::Incoming, upgrade::OnUpgrade};
 use ipnet::IpNet;
@@ -17,6 +20,7 @@ use crate::{
     roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{HostPolicy, Limits, Settings},
+    worker::Worker,
 };
 
 /// What all workers share.
@@ -28,6 +32,8 @@ pub struct Proxy {
     pub(crate) host: HostPolicy,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
+    /// Whoever serves now, for those who look after them.
+    pub(crate) workers: Mutex<Vec<Weak<Worker>>>,
 }
 
 impl Proxy {
@@ -51,6 +57,7 @@ impl Proxy {
             host: settings.host,
             limits: settings.limits,
             drain: settings.drain,
+            workers: Mutex::default(),
         }))
     }
 

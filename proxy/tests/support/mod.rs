@@ -408,11 +408,21 @@ pub struct ProxyProcess {
 
 impl ProxyProcess {
     pub async fn start(servers: &str, flags: &[&str]) -> Self {
+        Self::start_on(0, servers, flags, &[]).await
+    }
+
+    pub async fn start_on(
+        port: u16,
+        servers: &str,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("servers.txt");
         std::fs::write(&file, servers).unwrap();
         let mut child = Command::new(binary())
-            .args(["-p", "0", "--bind", "127.0.0.1", "-f"])
+            .envs(environment.iter().copied())
+            .args(["-p", &port.to_string(), "--bind", "127.0.0.1", "-f"])
             .arg(&file)
             .args(if flags.contains(&"--health") { &[][..] } else { &["--health", "off"] })
             .args(flags)
