@@ -15,6 +15,9 @@
 //! | the answer streams back | `body`, or `tunnel` after an upgrade |
 //! | a failure becomes a response | `respond` |
 //!
+//! Beside it, [`health`] finds out how servers are, [`reload`] brings the [`roster`] in line with its
+//! file, and [`supervisor`] tells the service manager that all is well.
+//!
 //! Each worker is one thread with its own runtime, listener and server connections; all share the
 //! ring and the sessions.
 

@@ -12,6 +12,13 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     models::all(&[])
 }
 
+/// Measures, so it wants a quiet machine; the simulation beside it does not.
+pub(crate) fn policies(_: &[String]) -> Outcome {
+    let test = "test --release --package rondel-proxy --test";
+    Run::cargo(&format!("{test} simulation -- --nocapture --test-threads 1")).check()?;
+    Run::cargo(&format!("{test} policies -- --ignored --nocapture")).check()
+}
+
 /// The session tests start a real `redis-server` each: without one they fail, never skip.
 fn install_redis() -> Outcome {
     if Run::program("redis-server", "--version").works() {
