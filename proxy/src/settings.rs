@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE", env = "RONDEL_FILE")]
     file: Option<PathBuf>,
 
-    /// Configuration in TOML: any of these flags by its long name, and [[servers]]
+    /// Configuration in TOML: any of these flags by its long name, and `[[servers]]`
     #[arg(long, value_name = "FILE", env = "RONDEL_CONFIG")]
     config: Option<PathBuf>,
 
