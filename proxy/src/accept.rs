@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    client::Client, clock::TICK, connection, pool, proxy::Proxy, stop::Stop, worker::Worker,
+    client::Client, clock::TICK, connection, metrics::Place, pool, proxy::Proxy, stop::Stop,
+    worker::Worker,
 };
 
 /// Opens one listener per worker on the same address, so that the kernel deals connections out to
@@ -58,9 +59,10 @@ pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -
     let connections = proxy.limits.connections.unwrap_or_else(connections_by_open_files);
     let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
     let mut workers = Vec::new();
+    let of = listeners.len();
     for (number, listener) in listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let worker = Arc::new(Worker::new(Arc::clone(&proxy), stop.clone()));
+        let worker = Arc::new(Worker::new(Arc::clone(&proxy), stop.clone(), Place { number, of }));
         let permits = Arc::clone(&permits);
         let (report, ended) = oneshot::channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {

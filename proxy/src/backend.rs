@@ -16,6 +16,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::metrics::{PerWorker, ServerNumbers};
+
 /// A server as one line of the servers file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSpec {
@@ -65,6 +67,7 @@ pub struct Backend {
     /// Where it listens. Empty: not resolved yet, or to be resolved again.
     addresses: Mutex<Arc<[SocketAddr]>>,
     in_flight: AtomicU32,
+    numbers: PerWorker<ServerNumbers>,
 }
 
 impl Backend {
@@ -81,6 +84,7 @@ impl Backend {
             authority,
             addresses,
             in_flight: AtomicU32::new(0),
+            numbers: PerWorker::default(),
             spec,
         })
     }
@@ -107,6 +111,11 @@ impl Backend {
     pub fn in_flight(&self) -> u32 {
         // ORDERING: Relaxed; a count, which orders nothing.
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What the workers count of it.
+    pub(crate) fn numbers(&self) -> &PerWorker<ServerNumbers> {
+        &self.numbers
     }
 
     /// Whether it may be given one more request now.

@@ -14,6 +14,7 @@
 //! | the server is asked, and if it is safe another one | `forward`, over connections of `pool` |
 //! | the answer streams back | `body`, or `tunnel` after an upgrade |
 //! | a failure becomes a response | `respond` |
+//! | at the end, whatever it was, the request is counted | `record`, in `metrics` |
 //!
 //! Each worker is one thread with its own runtime, listener and server connections; all share the
 //! ring and the sessions.
@@ -24,6 +25,7 @@
 pub mod backend;
 mod clock;
 mod error;
+mod metrics;
 pub mod servers;
 pub mod settings;
 mod stop;
@@ -32,6 +34,7 @@ mod stop;
 mod accept;
 mod worker;
 mod client;
+mod record;
 mod connection;
 mod proxy;
 mod framing;

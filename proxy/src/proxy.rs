@@ -14,6 +14,7 @@ use crate::{
     error::Failure,
     forward::{self, Reply},
     framing, headers,
+    metrics::Metrics,
     pick::Rotation,
     respond,
     session::{SessionSetupError, Sessions},
@@ -29,6 +30,7 @@ pub struct Proxy {
     pub(crate) host: HostPolicy,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 impl Proxy {
@@ -46,41 +48,41 @@ impl Proxy {
             host: settings.host,
             limits: settings.limits,
             drain: settings.drain,
+            metrics: Metrics::new(settings.metrics),
         }))
     }
 }
 
 /// Answers one request, whatever becomes of it.
 pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
-    let exchange = client.begin();
-    match pass(&exchange, request).await {
+    let mut exchange = client.begin();
+    match pass(&mut exchange, request).await {
         Ok((reply, switched)) => respond::with_reply(reply, switched, exchange),
         Err(failure) => respond::with_failure(failure, exchange),
     }
 }
 
 async fn pass(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     mut request: Request<Incoming>,
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
-    let client = exchange.client();
-    let proxy = &client.worker.proxy;
-
     framing::check_request(&request)?;
-    let session = match &proxy.sessions {
+    let session = match &exchange.proxy().sessions {
         Some(sessions) => {
             let opened = sessions.open(request.headers()).await;
-            Some(opened.map_err(|_| Failure::Store)?)
+            let session = opened.map_err(|_| Failure::Store)?;
+            exchange.record.session(session.kind());
+            Some(session)
         }
         None => None,
     };
-    let switched =
-        headers::to_backend(&mut request, client).then(|| hyper::upgrade::on(&mut request));
+    let switched = headers::to_backend(&mut request, exchange.client())
+        .then(|| hyper::upgrade::on(&mut request));
     if let Some(session) = &session {
         session.to_backend(request.headers_mut());
     }
 
-    let picked = proxy.rotation.next().ok_or(Failure::NoBackend)?;
+    let picked = exchange.proxy().rotation.next().ok_or(Failure::NoBackend)?;
     let request = request.map(|body| Upload::new(body, exchange));
     let mut reply = forward::forward(exchange, request, picked).await?;
 

@@ -178,6 +178,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How long others are waited for.
     pub limits: Limits,
+    /// Whether requests are counted.
+    pub metrics: bool,
     /// Whether servers that nobody runs are to be played.
     pub demo: bool,
     /// Whether only these settings were to be checked.
@@ -227,6 +229,7 @@ impl Settings {
             workers: NonZeroUsize::MIN,
             drain: Duration::from_secs(30),
             limits: Limits::default(),
+            metrics: true,
             demo: false,
             check: false,
         }
@@ -267,6 +270,7 @@ impl TryFrom<Args> for Settings {
             workers: args.workers.unwrap_or_else(one_per_core),
             drain: args.drain,
             limits: Limits::default(),
+            metrics: true,
             demo: args.demo,
             check: args.check,
         })
