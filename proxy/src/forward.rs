@@ -22,8 +22,8 @@ use crate::{
     client::Exchange,
     error::Failure,
     framing, headers,
-    pick::Rotation,
     pool::{self, Connection, Upstream},
+    roster::Roster,
     settings::HostPolicy,
 };
 
@@ -105,21 +105,21 @@ pub(crate) async fn forward(
         }
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
-        let rotation = &exchange.proxy().rotation;
-        in_flight = second_choice(rotation, &tried, in_flight, failure).ok_or(failure)?;
+        let roster = &exchange.proxy().roster;
+        in_flight = second_choice(roster, &tried, in_flight, failure).ok_or(failure)?;
         exchange.record.retried();
     }
 }
 
 fn second_choice(
-    rotation: &Rotation,
+    roster: &Roster,
     tried: &[u32],
     last: InFlight,
     failure: Failure,
 ) -> Option<InFlight> {
     // A lone server that closed an old connection under us is as well as before.
     let again = failure == Failure::Cut && tried.len() == 1;
-    rotation.another(tried).or_else(|| again.then_some(last))
+    roster.another(tried).or_else(|| again.then_some(last))
 }
 
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.

@@ -25,7 +25,9 @@
 pub mod backend;
 mod clock;
 mod error;
+mod load;
 mod metrics;
+pub mod roster;
 pub mod servers;
 pub mod settings;
 mod stop;

@@ -15,8 +15,8 @@ use crate::{
     forward::{self, Reply},
     framing, headers,
     metrics::Metrics,
-    pick::Rotation,
     respond,
+    roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{HostPolicy, Limits, Settings},
 };
@@ -24,7 +24,7 @@ use crate::{
 /// What all workers share.
 #[derive(Debug)]
 pub struct Proxy {
-    pub(crate) rotation: Rotation,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) host: HostPolicy,
@@ -42,7 +42,7 @@ impl Proxy {
     pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SessionSetupError> {
         let sessions = settings.sessions.map(|chosen| Sessions::new(chosen, background));
         Ok(Arc::new(Self {
-            rotation: Rotation::new(settings.servers),
+            roster: Arc::new(Roster::new(settings.servers)),
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
@@ -82,7 +82,7 @@ async fn pass(
         session.to_backend(request.headers_mut());
     }
 
-    let picked = exchange.proxy().rotation.next().ok_or(Failure::NoBackend)?;
+    let picked = exchange.proxy().roster.next().ok_or(Failure::NoBackend)?;
     let request = request.map(|body| Upload::new(body, exchange));
     let mut reply = forward::forward(exchange, request, picked).await?;
 

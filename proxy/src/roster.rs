@@ -1,0 +1,302 @@
+//! Who is in the rotation.
+//!
+//! Owns the ring, which all workers share, and every change of its members. A change touches the
+//! members of the server that it is about and nobody else's: whoever stays keeps its place and its
+//! turn, and the rotation goes on where it was. Never picks (`pick.rs`).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize};
+
+use rondel::{Key, Ring};
+
+use crate::backend::{Backend, ServerSpec, State};
+
+/// The servers and their turns.
+#[derive(Debug)]
+pub struct Roster {
+    /// A server of weight w is w members, spread evenly over the lap.
+    pub(crate) ring: Ring<Arc<Backend>>,
+    /// Counts second choices, so that a dead server's share is dealt to all others and does not
+    /// fall on its neighbour.
+    pub(crate) second_choices: AtomicUsize,
+    /// Whoever changes the ring holds this. The request path never does.
+    seats: Mutex<Vec<Seat>>,
+}
+
+/// A server and its members of the ring.
+#[derive(Debug)]
+struct Seat {
+    backend: Arc<Backend>,
+    keys: Vec<Key>,
+}
+
+/// Why a change was not made; nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each says its meaning in its message")]
+pub enum RosterError {
+    #[error("there is no server `{0}`")]
+    Unknown(String),
+    #[error("{url} is already server `{id}`")]
+    Duplicate { url: String, id: String },
+    #[error("the name `{0}` is already taken")]
+    DuplicateName(String),
+    #[error("a weight is a whole number from 1 to 256")]
+    Weight,
+}
+
+impl Roster {
+    /// These servers, in their order.
+    pub fn new(servers: Vec<ServerSpec>) -> Self {
+        let ring = Ring::new();
+        let weights: Vec<u16> = servers.iter().map(|server| server.weight).collect();
+        let seat = |server| Seat { backend: Backend::new(server), keys: Vec::new() };
+        let mut seats: Vec<Seat> = servers.into_iter().map(seat).collect();
+        for turn in lap(&weights) {
+            let seat = &mut seats[turn];
+            seat.keys.push(ring.push_back(Arc::clone(&seat.backend)));
+        }
+        Self { ring, second_choices: AtomicUsize::new(0), seats: Mutex::new(seats) }
+    }
+
+    /// All servers, in the order in which they came.
+    pub fn servers(&self) -> Vec<Arc<Backend>> {
+        self.seats().iter().map(|seat| Arc::clone(&seat.backend)).collect()
+    }
+
+    /// The server of this id.
+    pub fn find(&self, id: &str) -> Option<Arc<Backend>> {
+        let seats = self.seats();
+        let seat = seats.iter().find(|seat| seat.backend.id() == id)?;
+        Some(Arc::clone(&seat.backend))
+    }
+
+    /// Takes a server into the rotation, behind all others.
+    ///
+    /// # Errors
+    ///
+    /// When its URL or its name is taken, or its weight is none.
+    pub fn add(&self, spec: ServerSpec) -> Result<Arc<Backend>, RosterError> {
+        check_weight(spec.weight)?;
+        let mut seats = self.seats();
+        let url = spec.url();
+        for seat in seats.iter() {
+            let id = seat.backend.id();
+            if id == spec.id {
+                return Err(RosterError::DuplicateName(spec.id));
+            }
+            if seat.backend.url() == url {
+                return Err(RosterError::Duplicate { url, id: id.to_owned() });
+            }
+        }
+        let backend = Backend::new(spec);
+        let keys = self.seat(&backend, backend.weight());
+        seats.push(Seat { backend: Arc::clone(&backend), keys });
+        Ok(backend)
+    }
+
+    /// Takes a server out. What it has in hand, it finishes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such server.
+    pub fn remove(&self, id: &str) -> Result<(), RosterError> {
+        let mut seats = self.seats();
+        let at = position(&seats, id)?;
+        let gone = seats.remove(at);
+        for key in gone.keys {
+            self.ring.remove(key);
+        }
+        gone.backend.retire();
+        Ok(())
+    }
+
+    /// Gives a server another share of the turns.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such server, or the weight is none.
+    pub fn set_weight(&self, id: &str, weight: u16) -> Result<(), RosterError> {
+        check_weight(weight)?;
+        let mut seats = self.seats();
+        let at = position(&seats, id)?;
+        let spec = seats[at].backend.spec();
+        self.adopt(&mut seats[at], &ServerSpec { weight, ..spec });
+        Ok(())
+    }
+
+    /// Gives a server nothing new, or its turns again.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such server.
+    pub fn drain(&self, id: &str, draining: bool) -> Result<(State, State), RosterError> {
+        let seats = self.seats();
+        let at = position(&seats, id)?;
+        Ok(seats[at].backend.change(|condition| condition.draining = draining))
+    }
+
+    /// Weight, limit and role as the spec has them. Its members are dealt anew if their number
+    /// changes; the new ones are there before the old ones go, so that it never misses its turn.
+    fn adopt(&self, seat: &mut Seat, spec: &ServerSpec) {
+        if seat.keys.len() != usize::from(spec.weight) {
+            let old = std::mem::take(&mut seat.keys);
+            seat.keys = self.seat(&seat.backend, spec.weight);
+            for key in old {
+                self.ring.remove(key);
+            }
+        }
+        seat.backend.adopt(spec.weight, spec.max, spec.backup);
+    }
+
+    /// New members for a server, spread evenly between those of the others; a single one comes
+    /// last.
+    fn seat(&self, backend: &Arc<Backend>, weight: u16) -> Vec<Key> {
+        let guard = rondel::pin();
+        let others = self.ring.iter(&guard).filter(|member| member.serial() != backend.serial());
+        let others: Vec<Key> = others.map(|member| member.key()).collect();
+        let members = usize::from(weight);
+        let place = |nth: usize| {
+            let member = Arc::clone(backend);
+            // Only we remove, so each of these is a member still.
+            match (nth * others.len() / members).checked_sub(1).map(|before| others[before]) {
+                Some(before) => self.ring.insert_after(before, member),
+                None => Ok(self.ring.push_front(member)),
+            }
+        };
+        (1..=members).filter_map(|nth| place(nth).ok()).collect()
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Vec<Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn position(seats: &[Seat], id: &str) -> Result<usize, RosterError> {
+    let found = seats.iter().position(|seat| seat.backend.id() == id);
+    found.ok_or_else(|| RosterError::Unknown(id.to_owned()))
+}
+
+fn check_weight(weight: u16) -> Result<(), RosterError> {
+    if (1..=256).contains(&weight) { Ok(()) } else { Err(RosterError::Weight) }
+}
+
+/// The order of turns in which each index comes `weight` times and as evenly spread as can be:
+/// whoever is furthest behind its share comes next.
+fn lap(weights: &[u16]) -> Vec<usize> {
+    let total: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
+    let mut behind = vec![0; weights.len()];
+    let mut turns = Vec::new();
+    for _ in 0..total {
+        for (behind, weight) in behind.iter_mut().zip(weights) {
+            *behind += i64::from(*weight);
+        }
+        // The first of equals, so that equal weights keep the order of the file.
+        let most = behind.iter().copied().max().unwrap_or_default();
+        let Some(turn) = behind.iter().position(|value| *value == most) else { break };
+        behind[turn] -= total;
+        turns.push(turn);
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers;
+
+    fn specs(text: &str) -> Vec<ServerSpec> {
+        servers::parse(text).unwrap()
+    }
+
+    fn roster(text: &str) -> Roster {
+        Roster::new(specs(text))
+    }
+
+    fn order(roster: &Roster) -> String {
+        let guard = rondel::pin();
+        roster.ring.iter(&guard).map(|member| member.id().to_owned()).collect()
+    }
+
+    fn turns(roster: &Roster, count: usize) -> String {
+        (0..count).map(|_| roster.next().unwrap().backend().id().to_owned()).collect()
+    }
+
+    const ABC: &str = "http://a name=a\nhttp://b name=b\nhttp://c name=c";
+
+    #[test]
+    fn weights_are_exact_in_a_lap_and_never_bunch() {
+        let roster =
+            roster("http://a name=a weight=3\nhttp://b name=b weight=2\nhttp://c name=c weight=1");
+        let lap = turns(&roster, 6);
+        assert_eq!([lap.matches('a').count(), lap.matches('b').count()], [3, 2]);
+        let endless = lap.repeat(2);
+        assert!(!endless.contains("aa") && !endless.contains("bb"), "{lap}");
+    }
+
+    #[test]
+    fn who_joins_or_leaves_moves_nobody_elses_turn() {
+        let roster = roster(ABC);
+        assert_eq!(turns(&roster, 2), "ab");
+        roster.add(specs("http://d name=d").remove(0)).unwrap();
+        assert_eq!(turns(&roster, 4), "cdab");
+        roster.remove("b").unwrap();
+        assert_eq!(turns(&roster, 4), "cdac");
+        roster.remove("d").unwrap();
+        assert_eq!(turns(&roster, 2), "ac");
+    }
+
+    #[test]
+    fn a_new_weight_is_spread_evenly_and_the_rotation_goes_on_where_it_was() {
+        let roster = roster("http://a name=a\nhttp://b name=b\nhttp://c name=c\nhttp://d name=d");
+        assert_eq!(turns(&roster, 2), "ab");
+        roster.set_weight("d", 2).unwrap();
+        assert_eq!(order(&roster), "abdcd");
+        assert_eq!(turns(&roster, 5).matches('d').count(), 2);
+        roster.set_weight("d", 4).unwrap();
+        let lap = order(&roster);
+        assert_eq!((lap.len(), lap.matches('d').count()), (7, 4));
+        roster.set_weight("d", 1).unwrap();
+        assert_eq!(order(&roster), "abcd");
+        roster.set_weight("a", 256).unwrap();
+        assert_eq!(roster.ring.len(), 259);
+        assert_eq!(turns(&roster, 259).matches('b').count(), 1);
+    }
+
+    #[test]
+    fn a_lone_server_can_be_weighed_and_an_emptied_pool_filled_again() {
+        let roster = roster("http://a name=a");
+        roster.set_weight("a", 3).unwrap();
+        assert_eq!(order(&roster), "aaa");
+        roster.remove("a").unwrap();
+        assert!(roster.next().is_none());
+        roster.add(specs("http://b name=b weight=2").remove(0)).unwrap();
+        assert_eq!(turns(&roster, 3), "bbb");
+    }
+
+    #[test]
+    fn a_draining_server_gets_nothing_new_and_comes_back_to_its_place() {
+        let roster = roster(ABC);
+        let held = roster.next().unwrap();
+        assert_eq!(roster.drain("a", true), Ok((State::Up, State::Draining)));
+        assert_eq!(turns(&roster, 4), "bcbc");
+        assert_eq!(held.backend().in_flight(), 1);
+        roster.drain("a", false).unwrap();
+        assert_eq!(turns(&roster, 3), "abc");
+    }
+
+    #[test]
+    fn what_cannot_be_done_changes_nothing() {
+        let roster = roster(ABC);
+        let add = |text| roster.add(specs(text).remove(0)).map(|_| ());
+        assert_eq!(
+            add("http://A:80 name=x"),
+            Err(RosterError::Duplicate { url: "http://a".into(), id: "a".into() })
+        );
+        assert_eq!(add("http://x name=a"), Err(RosterError::DuplicateName("a".into())));
+        let unknown = Err(RosterError::Unknown("x".into()));
+        assert_eq!(roster.remove("x"), unknown);
+        assert_eq!(roster.set_weight("x", 1), unknown);
+        assert_eq!(roster.set_weight("a", 0), Err(RosterError::Weight));
+        assert_eq!(roster.set_weight("a", 257), Err(RosterError::Weight));
+        assert_eq!(order(&roster), "abc");
+    }
+}
