@@ -181,6 +181,11 @@ impl Exchange {
         self.client.uploading.store(uploading, Ordering::Relaxed);
     }
 
+    /// It is this server's turn.
+    pub(crate) fn picked(&self, server: &Backend) {
+        self.record.picked(&self.client.worker, server);
+    }
+
     /// A server failed the request; maybe another one is asked.
     pub(crate) fn server_failed(&mut self, server: &Arc<Backend>, why: Failure) {
         self.record.server_failed(&self.client.worker, server, why);

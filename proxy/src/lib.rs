@@ -49,6 +49,7 @@ mod body;
 mod tunnel;
 mod respond;
 
+pub mod admin;
 pub mod demo;
 pub mod telemetry;
 

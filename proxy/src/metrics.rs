@@ -74,6 +74,11 @@ impl Tally {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
+    /// Puts another number in its place.
+    pub(crate) fn set(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -84,6 +89,9 @@ impl Tally {
 #[repr(align(128))]
 pub(crate) struct WorkerNumbers {
     pub(crate) begun: Tally,
+    /// Turns that it dealt, and the serial of the server whose the last one was.
+    pub(crate) dealt: Tally,
+    pub(crate) last: Tally,
     pub(crate) ended: [Tally; Class::ALL.len()],
     pub(crate) sessions: [Tally; SessionKind::ALL.len()],
     pub(crate) retries: Tally,
@@ -99,6 +107,8 @@ pub(crate) struct WorkerNumbers {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct ServerNumbers {
+    /// Turns that it was given.
+    pub(crate) picked: Tally,
     pub(crate) answered: [Tally; Class::ALL.len()],
     pub(crate) failed: [Tally; Fault::ALL.len()],
     pub(crate) sent: Tally,
@@ -178,6 +188,7 @@ impl Fault {
 /// The numbers of one server, added up over all workers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServerTotals {
+    pub(crate) picked: u64,
     pub(crate) answered: [u64; Class::ALL.len()],
     pub(crate) failed: [u64; Fault::ALL.len()],
     pub(crate) sent: u64,
@@ -189,6 +200,7 @@ impl ServerTotals {
     pub(crate) fn of(backend: &Backend) -> Self {
         let mut totals = Self::default();
         for numbers in backend.numbers().iter() {
+            totals.picked += numbers.picked.count();
             add(&mut totals.answered, &numbers.answered);
             add(&mut totals.failed, &numbers.failed);
             totals.sent += numbers.sent.count();

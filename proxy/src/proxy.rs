@@ -48,7 +48,7 @@ impl Proxy {
             host: settings.host,
             limits: settings.limits,
             drain: settings.drain,
-            metrics: Metrics::new(settings.metrics),
+            metrics: Metrics::new(settings.admin.is_some()),
         }))
     }
 }
@@ -83,6 +83,7 @@ async fn pass(
     }
 
     let picked = exchange.proxy().roster.next().ok_or(Failure::NoBackend)?;
+    exchange.picked(picked.backend());
     let request = request.map(|body| Upload::new(body, exchange));
     let mut reply = forward::forward(exchange, request, picked).await?;
 

@@ -68,6 +68,16 @@ impl Record {
         self.session = Some(kind);
     }
 
+    /// It is this server's turn.
+    pub(crate) fn picked(&self, worker: &Worker, server: &Backend) {
+        if self.begun.is_some() {
+            let numbers = worker.numbers();
+            numbers.dealt.add(1);
+            numbers.last.set(server.serial().into());
+            server.numbers().of(worker.place).picked.add(1);
+        }
+    }
+
     /// A server failed the request; maybe another one is asked.
     pub(crate) fn server_failed(&mut self, worker: &Worker, server: &Arc<Backend>, why: Failure) {
         if let Some(fault) = Fault::of(why) {

@@ -62,6 +62,12 @@ impl Roster {
         self.seats().iter().map(|seat| Arc::clone(&seat.backend)).collect()
     }
 
+    /// The ids of the servers, one for each turn of a lap, in the order of the turns.
+    pub fn turns(&self) -> Vec<String> {
+        let guard = rondel::pin();
+        self.ring.iter(&guard).map(|member| member.id().to_owned()).collect()
+    }
+
     /// The server of this id.
     pub fn find(&self, id: &str) -> Option<Arc<Backend>> {
         let seats = self.seats();

@@ -42,7 +42,7 @@ use self::{
     memory::Memory,
     record::{Field, Lifetime, Record},
     redis::Redis,
-    store::{Loaded, Store},
+    store::{Loaded, Store, StoreState},
 };
 pub use self::{
     capture::check_capture_header,
@@ -238,6 +238,11 @@ impl Sessions {
     /// Waits until everything is in the store, for a clean stop; false if that took longer.
     pub async fn flush(&self, limit: Duration) -> bool {
         self.0.store.flush(limit).await
+    }
+
+    /// Whether the store answers, as far as is known.
+    pub(crate) fn store_state(&self) -> StoreState {
+        self.0.store.state()
     }
 
     /// What happened so far.

@@ -16,6 +16,7 @@ use hyper::header::HeaderName;
 use ipnet::IpNet;
 
 use crate::{
+    admin::AdminSettings,
     backend::ServerSpec,
     servers,
     session::{self, SessionFail, SessionSettings},
@@ -37,9 +38,17 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", env = "RONDEL_BIND", default_value = "0.0.0.0", value_parser = parse_bind)]
     bind: IpAddr,
 
-    /// Dashboard, API and metrics: only `off` can be chosen yet
-    #[arg(long, value_name = "ADDR", env = "RONDEL_ADMIN", default_value = "off", value_parser = parse_admin)]
-    admin: String,
+    /// Where dashboard, API and metrics are, or `off` [default: 127.0.0.1:7778]
+    #[arg(long, value_name = "ADDR", env = "RONDEL_ADMIN", value_parser = parse_admin)]
+    admin: Option<AdminAddress>,
+
+    /// A token that changes and reads must bring; required if the address is not loopback
+    #[arg(long, value_name = "FILE", env = "RONDEL_ADMIN_TOKEN_FILE")]
+    admin_token_file: Option<PathBuf>,
+
+    /// A further name that the admin listener may be called by; may be repeated
+    #[arg(long, value_name = "NAME", env = "RONDEL_ADMIN_HOST", value_delimiter = ',')]
+    admin_host: Vec<String>,
 
     /// Keep sessions in Redis, so that several proxies share them
     #[arg(long, value_name = "URL", env = "RONDEL_REDIS", value_parser = parse_redis)]
@@ -107,6 +116,24 @@ pub struct Args {
 }
 
 impl Args {
+    /// None: it is off.
+    fn admin(&self) -> Result<Option<AdminSettings>, String> {
+        let listen = match self.admin {
+            Some(AdminAddress::Off) => return Ok(None),
+            Some(AdminAddress::At(address)) => address,
+            None => DEFAULT_ADMIN,
+        };
+        let token = self.admin_token_file.as_deref().map(read_token).transpose()?;
+        if token.is_none() && !listen.ip().to_canonical().is_loopback() {
+            return Err(format!(
+                "--admin {listen}: whoever reaches this address could change the proxy: \
+                 --admin-token-file is required where it is not loopback"
+            ));
+        }
+        let hosts = self.admin_host.clone();
+        Ok(Some(AdminSettings { listen, explicit: self.admin.is_some(), token, hosts }))
+    }
+
     /// None: sessions are off.
     fn sessions(&self, secrets: Vec<Vec<u8>>) -> Option<SessionSettings> {
         (self.session == Switch::On).then(|| SessionSettings {
@@ -124,6 +151,16 @@ impl Args {
         })
     }
 }
+
+/// Where the admin listener is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AdminAddress {
+    Off,
+    At(SocketAddr),
+}
+
+/// On this machine alone; what can be changed there needs no token.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7778);
 
 /// The one of the algorithms that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -178,8 +215,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How long others are waited for.
     pub limits: Limits,
-    /// Whether requests are counted.
-    pub metrics: bool,
+    /// None: nobody looks on, and nothing is counted.
+    pub admin: Option<AdminSettings>,
     /// Whether servers that nobody runs are to be played.
     pub demo: bool,
     /// Whether only these settings were to be checked.
@@ -229,7 +266,7 @@ impl Settings {
             workers: NonZeroUsize::MIN,
             drain: Duration::from_secs(30),
             limits: Limits::default(),
-            metrics: true,
+            admin: None,
             demo: false,
             check: false,
         }
@@ -258,6 +295,10 @@ impl TryFrom<Args> for Settings {
             errors.push(error);
             Vec::new()
         });
+        let admin = args.admin().unwrap_or_else(|error| {
+            errors.push(error);
+            None
+        });
         if !errors.is_empty() {
             return Err(BadConfiguration(errors));
         }
@@ -270,7 +311,7 @@ impl TryFrom<Args> for Settings {
             workers: args.workers.unwrap_or_else(one_per_core),
             drain: args.drain,
             limits: Limits::default(),
-            metrics: true,
+            admin,
             demo: args.demo,
             check: args.check,
         })
@@ -315,12 +356,26 @@ fn parse_bind(value: &str) -> Result<IpAddr, String> {
     }
 }
 
-fn parse_admin(value: &str) -> Result<String, String> {
+/// `off`, a port, or an address with one.
+fn parse_admin(value: &str) -> Result<AdminAddress, String> {
     if value == "off" {
-        Ok(value.to_owned())
-    } else {
-        Err("the admin listener is not there yet: only `off` can be chosen".to_owned())
+        return Ok(AdminAddress::Off);
     }
+    let (host, port) = value.rsplit_once(':').unwrap_or(("", value));
+    let port = port.parse().map_err(|_| "ADDRESS:PORT, a port or `off` is expected".to_owned())?;
+    let host = if host.is_empty() { "localhost" } else { host };
+    Ok(AdminAddress::At((parse_bind(host)?, port).into()))
+}
+
+/// One line that others cannot guess.
+fn read_token(file: &Path) -> Result<String, String> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+    let token = text.trim();
+    if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(token.to_owned());
+    }
+    Err(format!("{name}: a token is one line of visible characters"))
 }
 
 fn parse_redis(value: &str) -> Result<String, String> {

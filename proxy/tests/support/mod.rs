@@ -19,7 +19,9 @@ use std::{
 };
 
 use rondel_proxy::{
-    Proxy, Stop, servers,
+    Proxy, Stop,
+    admin::{self, AdminSettings},
+    servers,
     settings::{Limits, Settings},
 };
 use tokio::{
@@ -337,6 +339,9 @@ pub async fn free_address() -> SocketAddr {
 pub struct TestProxy {
     pub address: SocketAddr,
     pub stop: Stop,
+    /// Where its admin listener is, if the test wants one.
+    pub admin: Option<SocketAddr>,
+    administering: Option<JoinHandle<io::Result<()>>>,
     serving: JoinHandle<io::Result<bool>>,
 }
 
@@ -355,9 +360,19 @@ impl TestProxy {
         let listeners = rondel_proxy::bind(settings.listen, settings.workers.get()).unwrap();
         let address = listeners[0].local_addr().unwrap();
         let stop = Stop::new();
+        let admin_settings = settings.admin.clone();
         let proxy = Proxy::new(settings, &Handle::current()).unwrap();
+        let (admin, administering) = match admin_settings {
+            Some(settings) => {
+                let listener = admin::bind(settings.listen).unwrap();
+                let address = listener.local_addr().unwrap();
+                let serving = admin::serve(listener, Arc::clone(&proxy), settings, stop.clone());
+                (Some(address), Some(tokio::spawn(serving)))
+            }
+            None => (None, None),
+        };
         let serving = tokio::spawn(rondel_proxy::serve(proxy, listeners, stop.clone()));
-        Self { address, stop, serving }
+        Self { address, stop, admin, administering, serving }
     }
 
     pub async fn connect(&self) -> Wire {
@@ -369,6 +384,13 @@ impl TestProxy {
         self.connect().await.get(path).await
     }
 
+    /// These bytes, over a connection of their own.
+    pub async fn ask(&self, request: &str) -> Answer {
+        let mut wire = self.connect().await;
+        wire.write(request).await;
+        wire.read_answer().await
+    }
+
     /// Waits for the end that `stop` asked for; true: nothing was cut.
     pub async fn ended(mut self) -> bool {
         within(&mut self.serving).await.unwrap().unwrap()
@@ -378,7 +400,20 @@ impl TestProxy {
 impl Drop for TestProxy {
     fn drop(&mut self) {
         self.stop.cut();
+        if let Some(administering) = &self.administering {
+            administering.abort();
+        }
     }
+}
+
+/// An admin listener on a free port, which needs this token, if any.
+pub fn admin(token: Option<&str>) -> Option<AdminSettings> {
+    Some(AdminSettings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        explicit: true,
+        token: token.map(str::to_owned),
+        hosts: Vec::new(),
+    })
 }
 
 pub fn lines(servers: &[&Server]) -> String {
