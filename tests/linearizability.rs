@@ -60,8 +60,9 @@ fn bursts_of_overlapping_calls_are_linearizable() {
     assert!(overlapping > calls / 1000, "only {overlapping} of {calls} calls overlapped another");
 }
 
-/// A history that was not linearizable: the insert succeeded, so it came before the removal, so the
-/// new member had the cursor; and yet it was next.
+/// A counterexample of the past. The cursor is on the last member, which leaves while another is
+/// inserted before it. If the insert succeeds it came first, so the cursor went back to the new
+/// member; if it is refused, to the one before. Either way the end of the list is next.
 #[test]
 fn an_insert_before_a_member_that_leaves_gets_the_cursor_or_is_refused() {
     let mut random = Random::new(seed());

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,8 +19,10 @@ use hyper::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    health::Streaks,
     load::{Load, Totals},
     metrics::{PerWorker, ServerNumbers},
+    policy::Latency,
 };
 
 /// A server as one line of the servers file names it.
@@ -89,24 +92,31 @@ impl fmt::Display for State {
 }
 
 /// Why a server does not take all of its turns; each reason comes and goes by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
     pub(crate) draining: bool,
     pub(crate) down: bool,
-    pub(crate) ejected: bool,
+    /// Until when; times are those of the roster.
+    pub(crate) ejected: Option<Duration>,
+    /// How often it was ejected of late.
+    pub(crate) rests: u32,
+    /// When it last came back from being down or ejected.
+    pub(crate) returned: Option<Duration>,
     /// Percent of its turns that it takes.
     pub(crate) ramp: u8,
 }
 
 impl Condition {
-    const GOOD: Self = Self { draining: false, down: false, ejected: false, ramp: FULL };
+    fn good() -> Self {
+        Self { ramp: FULL, ..Self::default() }
+    }
 
     /// The reason that matters most.
     pub(crate) fn state(self) -> State {
         match self {
             Self { draining: true, .. } => State::Draining,
             Self { down: true, .. } => State::Down,
-            Self { ejected: true, .. } => State::Ejected,
+            Self { ejected: Some(_), .. } => State::Ejected,
             Self { ramp, .. } if ramp < FULL => State::Starting(ramp),
             _ => State::Up,
         }
@@ -144,6 +154,8 @@ pub struct Backend {
     turns: AtomicU8,
     load: Load,
     pub(crate) counters: Counters,
+    pub(crate) latency: Latency,
+    pub(crate) streaks: Streaks,
     numbers: PerWorker<ServerNumbers>,
 }
 
@@ -151,14 +163,9 @@ const OUT: u8 = 0;
 const DRAINING: u8 = u8::MAX;
 
 impl Backend {
-    /// Takes the server into service. Names other than `localhost` are resolved by the first
-    /// connection, never by the request path.
-    pub fn new(spec: ServerSpec) -> Arc<Self> {
-        Self::counted_in(spec, None)
-    }
-
-    /// The same, for a pool that needs the sums over its servers.
-    pub(crate) fn counted_in(spec: ServerSpec, totals: Option<Arc<Totals>>) -> Arc<Self> {
+    /// Takes the server into service, and counts it in the sums over its pool, if these are needed.
+    /// Names other than `localhost` are resolved by the first connection, never by the request path.
+    pub(crate) fn new(spec: ServerSpec, totals: Option<Arc<Totals>>) -> Arc<Self> {
         static SERIALS: AtomicU32 = AtomicU32::new(0);
         let authority = HeaderValue::try_from(spec.authority())
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
@@ -171,16 +178,18 @@ impl Backend {
             weight: AtomicU16::new(spec.weight),
             max: AtomicU32::new(spec.max.unwrap_or(u32::MAX)),
             backup: AtomicBool::new(spec.backup),
-            condition: Mutex::new(Condition::GOOD),
+            condition: Mutex::new(Condition::good()),
             turns: AtomicU8::new(FULL),
             load: Load::new(totals),
             counters: Counters::default(),
+            latency: Latency::default(),
+            streaks: Streaks::default(),
             numbers: PerWorker::default(),
             id: spec.id,
             host: spec.host,
             port: spec.port,
         };
-        backend.count_share(Condition::GOOD);
+        backend.count_share(Condition::good());
         Arc::new(backend)
     }
 
@@ -316,11 +325,11 @@ impl Backend {
     }
 
     /// Counts one request in, if there is room for it: what `has_room` saw may be taken by now.
-    pub(crate) fn enter(self: Arc<Self>) -> Result<InFlight, Arc<Self>> {
+    pub(crate) fn enter(self: Arc<Self>, began: Duration) -> Result<InFlight, Arc<Self>> {
         let before = self.load.enter();
         let full = before >= self.max.load(Ordering::Relaxed);
-        let entered = InFlight(self);
-        if full { Err(Arc::clone(&entered.0)) } else { Ok(entered) }
+        let entered = InFlight { backend: self, began };
+        if full { Err(Arc::clone(&entered.backend)) } else { Ok(entered) }
     }
 
     /// Where to connect to: what is known, or what the resolver says now.
@@ -365,17 +374,25 @@ impl fmt::Debug for Backend {
 
 /// One request in a backend's hands; dropping it counts the request out.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Backend>);
+pub(crate) struct InFlight {
+    backend: Arc<Backend>,
+    /// When it was given to the backend, for a policy that is timed.
+    began: Duration,
+}
 
 impl InFlight {
     pub(crate) fn backend(&self) -> &Arc<Backend> {
-        &self.0
+        &self.backend
+    }
+
+    pub(crate) fn began(&self) -> Duration {
+        self.began
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.load.leave();
+        self.backend.load.leave();
     }
 }
 
@@ -399,13 +416,13 @@ mod tests {
     #[test]
     fn a_full_backend_takes_nothing_more_and_a_finished_request_makes_room() {
         let spec = servers::parse("http://10.0.0.1 max=1").unwrap().remove(0);
-        let backend = Backend::new(spec);
-        let first = Arc::clone(&backend).enter().unwrap();
+        let backend = Backend::new(spec, None);
+        let first = Arc::clone(&backend).enter(Duration::ZERO).unwrap();
         assert!(!backend.has_room());
-        assert!(Arc::clone(&backend).enter().is_err());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_err());
         assert_eq!(backend.in_flight(), 1, "the refused one must not stay counted");
         drop(first);
-        assert!(Arc::clone(&backend).enter().is_ok());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_ok());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
     client::Exchange,
     error::Failure,
     framing, headers,
+    health::Outcome,
     pool::{self, Connection, Upstream},
     roster::Roster,
     settings::HostPolicy,
@@ -85,7 +86,11 @@ pub(crate) async fn forward(
         if own_host && let Some(request) = &mut slot {
             request.headers_mut().insert(HOST, in_flight.backend().authority().clone());
         }
-        let lost = match attempt(exchange, in_flight.backend(), &mut slot, fresh).await {
+        let attempted = attempt(exchange, in_flight.backend(), &mut slot, fresh).await;
+        if let Some(outcome) = outcome(&attempted) {
+            exchange.proxy().roster.report(&in_flight, outcome);
+        }
+        let lost = match attempted {
             Ok((response, link)) => return Ok(Reply { response, link, in_flight }),
             Err(lost) => lost,
         };
@@ -108,6 +113,19 @@ pub(crate) async fn forward(
         let roster = &exchange.proxy().roster;
         in_flight = second_choice(roster, &tried, in_flight, failure).ok_or(failure)?;
         exchange.record.retried();
+    }
+}
+
+/// What an attempt tells about the server; nothing where the client is to blame, or nobody.
+fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outcome> {
+    match attempted {
+        Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Failed),
+        Ok(_) => Some(Outcome::Good),
+        Err(Lost::NeverSent(Failure::Connect)) => Some(Outcome::Unreachable),
+        Err(Lost::Unanswered | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
+            Some(Outcome::Failed)
+        }
+        Err(_) => None,
     }
 }
 

@@ -3,25 +3,28 @@
 //! Owns the choice among the servers of the roster. Never changes the roster and never talks to a
 //! server.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use rondel::{Entry, Guard};
+use rondel::Guard;
 
 use crate::{
     backend::{Backend, InFlight},
+    policy::{Choice, Turn},
     roster::Roster,
 };
-
-type Turn<'g> = Entry<'g, Arc<Backend>>;
 
 impl Roster {
     /// The next one in turn that has room.
     pub(crate) fn next(&self) -> Option<InFlight> {
         let guard = rondel::pin();
+        let now = self.now();
         loop {
-            let turn = self.turn(&guard)?;
+            let turn = self.turn(&guard, now)?;
             // Another worker may have taken the last room since.
-            if let Ok(entered) = Arc::clone(&turn).enter() {
+            if let Ok(entered) = Arc::clone(&turn).enter(now) {
                 return Some(entered);
             }
         }
@@ -29,17 +32,27 @@ impl Roster {
 
     /// Backups serve only when nobody else can. If nobody at all is well, everybody is tried: what
     /// is known of them may be out of date, and an error is certain otherwise.
-    fn turn<'g>(&'g self, guard: &'g Guard) -> Option<Turn<'g>> {
-        let take = |accept: &dyn Fn(&Backend) -> bool| {
-            self.ring.next_where(guard, |backend| backend.has_room() && accept(backend))
+    fn turn<'g>(&'g self, guard: &'g Guard, now: Duration) -> Option<Turn<'g>> {
+        let take = |usable: &dyn Fn(&Backend) -> bool| {
+            self.policy.choose(&Choice { ring: &self.ring, guard, usable, now })
         };
-        take(&|backend| !backend.is_backup() && backend.takes_turn())
-            .or_else(|| take(&|backend| !backend.is_backup() && backend.is_available()))
-            .or_else(|| take(&Backend::is_available))
+        take(&|backend| backend.takes_turn() && !backend.is_backup() && backend.has_room())
+            .or_else(|| {
+                take(&|backend| {
+                    backend.is_available() && !backend.is_backup() && backend.has_room()
+                })
+            })
+            .or_else(|| take(&|backend| backend.is_available() && backend.has_room()))
             .or_else(|| {
                 let nobody_is_well = !self.ring.iter(guard).any(|backend| backend.is_available());
-                nobody_is_well.then(|| take(&|backend| !backend.is_draining())).flatten()
+                let last_hope = |backend: &Backend| !backend.is_draining() && backend.has_room();
+                nobody_is_well.then(|| take(&last_hope)).flatten()
             })
+    }
+
+    /// The time, if the policy needs it: reading the clock costs as much as the pick.
+    fn now(&self) -> Duration {
+        if self.policy.is_timed() { self.time.now() } else { Duration::ZERO }
     }
 
     /// A second choice: somebody who is not in `tried`. This is not a turn: the shared cursor
@@ -54,9 +67,10 @@ impl Roster {
         prefer(&mut members, |backend| !backend.is_backup());
         // ORDERING: Relaxed; any number will do.
         let first = self.second_choices.fetch_add(1, Ordering::Relaxed);
-        let count = members.len();
+        let (count, now) = (members.len(), self.now());
         (0..count)
-            .find_map(|step| Arc::clone(&members[first.wrapping_add(step) % count]).enter().ok())
+            .map(|step| Arc::clone(&members[first.wrapping_add(step) % count]))
+            .find_map(|member| member.enter(now).ok())
     }
 }
 
@@ -70,10 +84,10 @@ fn prefer(members: &mut Vec<Arc<Backend>>, better: impl Fn(&Backend) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{backend::Condition, servers};
+    use crate::{backend::Condition, policy::Algorithm, servers};
 
     fn roster(text: &str) -> Roster {
-        Roster::new(servers::parse(text).unwrap())
+        Roster::new(servers::parse(text).unwrap(), Algorithm::Rr.policy(0.0))
     }
 
     fn turns(roster: &Roster, count: usize) -> String {
@@ -127,10 +141,10 @@ mod tests {
         let roster = roster("http://a name=a\nhttp://b name=b\nhttp://c name=c");
         change(&roster, "b", |b| b.down = true);
         assert_eq!(turns(&roster, 4), "acac");
-        change(&roster, "c", |c| c.ejected = true);
+        change(&roster, "c", |c| c.ejected = Some(Duration::MAX));
         assert_eq!(turns(&roster, 2), "aa");
         change(&roster, "b", |b| b.down = false);
-        change(&roster, "c", |c| c.ejected = false);
+        change(&roster, "c", |c| c.ejected = None);
         assert_eq!(turns(&roster, 3), "bca");
     }
 

@@ -13,7 +13,7 @@ use crate::{
     client::{Client, Exchange},
     error::Failure,
     forward::{self, Reply},
-    framing, headers,
+    framing, headers, health,
     metrics::Metrics,
     respond,
     roster::Roster,
@@ -41,8 +41,14 @@ impl Proxy {
     /// When sessions cannot be set up as asked.
     pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SessionSetupError> {
         let sessions = settings.sessions.map(|chosen| Sessions::new(chosen, background));
+        let mut roster =
+            Roster::new(settings.servers, settings.algorithm.policy(settings.sigma_z0));
+        roster.slow_start = settings.slow_start;
+        roster.ejects = settings.health.is_some();
+        let roster = Arc::new(roster);
+        health::start(&roster, settings.health, &settings.limits, background);
         Ok(Arc::new(Self {
-            roster: Arc::new(Roster::new(settings.servers)),
+            roster,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
@@ -50,6 +56,11 @@ impl Proxy {
             drain: settings.drain,
             metrics: Metrics::new(settings.admin.is_some()),
         }))
+    }
+
+    /// The servers, to be looked at and changed.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 }
 

@@ -4,17 +4,29 @@
 //! members of the server that it is about and nobody else's: whoever stays keeps its place and its
 //! turn, and the rotation goes on where it was. Never picks (`pick.rs`).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
 
 use rondel::{Key, Ring};
 
-use crate::backend::{Backend, ServerSpec, State};
+use crate::{
+    backend::{Backend, ServerSpec, State},
+    policy::Policy,
+};
 
 /// The servers and their turns.
 #[derive(Debug)]
 pub struct Roster {
     /// A server of weight w is w members, spread evenly over the lap.
     pub(crate) ring: Ring<Arc<Backend>>,
+    pub(crate) policy: Box<dyn Policy>,
+    pub(crate) time: Time,
+    /// How long a server that comes back takes to be given all of its turns again.
+    pub(crate) slow_start: Duration,
+    /// Whether servers that fail requests are ejected.
+    pub(crate) ejects: bool,
     /// Counts second choices, so that a dead server's share is dealt to all others and does not
     /// fall on its neighbour.
     pub(crate) second_choices: AtomicUsize,
@@ -27,6 +39,15 @@ pub struct Roster {
 struct Seat {
     backend: Arc<Backend>,
     keys: Vec<Key>,
+}
+
+/// See [`Roster::all`].
+pub(crate) struct All<'r>(MutexGuard<'r, Vec<Seat>>);
+
+impl All<'_> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.0.iter().map(|seat| &seat.backend)
+    }
 }
 
 /// Why a change was not made; nothing has changed then.
@@ -45,16 +66,28 @@ pub enum RosterError {
 
 impl Roster {
     /// These servers, in their order.
-    pub fn new(servers: Vec<ServerSpec>) -> Self {
+    pub(crate) fn new(servers: Vec<ServerSpec>, policy: Box<dyn Policy>) -> Self {
         let ring = Ring::new();
         let weights: Vec<u16> = servers.iter().map(|server| server.weight).collect();
-        let seat = |server| Seat { backend: Backend::new(server), keys: Vec::new() };
+        let totals = policy.totals();
+        let seat = |server| Seat {
+            backend: Backend::new(server, totals.map(Arc::clone)),
+            keys: Vec::new(),
+        };
         let mut seats: Vec<Seat> = servers.into_iter().map(seat).collect();
         for turn in lap(&weights) {
             let seat = &mut seats[turn];
             seat.keys.push(ring.push_back(Arc::clone(&seat.backend)));
         }
-        Self { ring, second_choices: AtomicUsize::new(0), seats: Mutex::new(seats) }
+        Self {
+            ring,
+            policy,
+            time: Time::default(),
+            slow_start: Duration::ZERO,
+            ejects: false,
+            second_choices: AtomicUsize::new(0),
+            seats: Mutex::new(seats),
+        }
     }
 
     /// All servers, in the order in which they came.
@@ -66,6 +99,11 @@ impl Roster {
     pub fn turns(&self) -> Vec<String> {
         let guard = rondel::pin();
         self.ring.iter(&guard).map(|member| member.id().to_owned()).collect()
+    }
+
+    /// All servers, while nobody joins or leaves.
+    pub(crate) fn all(&self) -> All<'_> {
+        All(self.seats())
     }
 
     /// The server of this id.
@@ -93,7 +131,7 @@ impl Roster {
                 return Err(RosterError::Duplicate { url, id: id.to_owned() });
             }
         }
-        let backend = Backend::new(spec);
+        let backend = Backend::new(spec, self.policy.totals().map(Arc::clone));
         let keys = self.seat(&backend, backend.weight());
         seats.push(Seat { backend: Arc::clone(&backend), keys });
         Ok(backend)
@@ -153,26 +191,50 @@ impl Roster {
         seat.backend.adopt(spec.weight, spec.max, spec.backup);
     }
 
-    /// New members for a server, spread evenly between those of the others; a single one comes
-    /// last.
+    /// New members for a server, spread evenly between those of the others.
     fn seat(&self, backend: &Arc<Backend>, weight: u16) -> Vec<Key> {
         let guard = rondel::pin();
         let others = self.ring.iter(&guard).filter(|member| member.serial() != backend.serial());
         let others: Vec<Key> = others.map(|member| member.key()).collect();
-        let members = usize::from(weight);
-        let place = |nth: usize| {
+        let sit = |place: usize| {
             let member = Arc::clone(backend);
-            // Only we remove, so each of these is a member still.
-            match (nth * others.len() / members).checked_sub(1).map(|before| others[before]) {
+            // Only who holds the seats removes, so each of these is a member still.
+            match place.checked_sub(1).map(|before| others[before]) {
                 Some(before) => self.ring.insert_after(before, member),
                 None => Ok(self.ring.push_front(member)),
             }
         };
-        (1..=members).filter_map(|nth| place(nth).ok()).collect()
+        places(others.len(), weight.into()).filter_map(|place| sit(place).ok()).collect()
     }
 
     fn seats(&self) -> MutexGuard<'_, Vec<Seat>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Time since the roster began: the system's, or a simulation's.
+#[derive(Debug)]
+pub(crate) enum Time {
+    Real(Instant),
+    #[cfg(test)]
+    Simulated(Arc<std::sync::atomic::AtomicU64>),
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::Real(Instant::now())
+    }
+}
+
+impl Time {
+    pub(crate) fn now(&self) -> Duration {
+        match self {
+            Self::Real(start) => start.elapsed(),
+            #[cfg(test)]
+            Self::Simulated(nanos) => {
+                Duration::from_nanos(nanos.load(std::sync::atomic::Ordering::Relaxed))
+            }
+        }
     }
 }
 
@@ -185,36 +247,46 @@ fn check_weight(weight: u16) -> Result<(), RosterError> {
     if (1..=256).contains(&weight) { Ok(()) } else { Err(RosterError::Weight) }
 }
 
-/// The order of turns in which each index comes `weight` times and as evenly spread as can be:
-/// whoever is furthest behind its share comes next.
+/// The order of turns in which each index comes `weight` times, spread evenly: from the lightest to
+/// the heaviest, each is dealt out between those before it. So the heavier one is, the more even
+/// are its turns, and no two of its turns meet unless it has more than half of them.
 fn lap(weights: &[u16]) -> Vec<usize> {
-    let total: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
-    let mut behind = vec![0; weights.len()];
-    let mut turns = Vec::new();
-    for _ in 0..total {
-        for (behind, weight) in behind.iter_mut().zip(weights) {
-            *behind += i64::from(*weight);
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by_key(|&index| weights[index]);
+    let mut lap: Vec<usize> = Vec::new();
+    for index in order {
+        let others = std::mem::take(&mut lap);
+        let mut places = places(others.len(), weights[index].into()).peekable();
+        for at in 0..=others.len() {
+            while places.next_if_eq(&at).is_some() {
+                lap.push(index);
+            }
+            lap.extend(others.get(at));
         }
-        // The first of equals, so that equal weights keep the order of the file.
-        let most = behind.iter().copied().max().unwrap_or_default();
-        let Some(turn) = behind.iter().position(|value| *value == most) else { break };
-        behind[turn] -= total;
-        turns.push(turn);
     }
-    turns
+    // The first server of the file has the first turn.
+    let first = lap.iter().rposition(|&index| index == 0).unwrap_or_default();
+    lap.rotate_left(first);
+    lap
+}
+
+/// Behind how many of the others each of a server's members comes, so that they are spread evenly;
+/// a single one comes last.
+fn places(others: usize, members: usize) -> impl Iterator<Item = usize> {
+    (1..=members).map(move |nth| nth * others / members)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servers;
+    use crate::{policy::Algorithm, servers};
 
     fn specs(text: &str) -> Vec<ServerSpec> {
         servers::parse(text).unwrap()
     }
 
     fn roster(text: &str) -> Roster {
-        Roster::new(specs(text))
+        Roster::new(specs(text), Algorithm::Rr.policy(0.0))
     }
 
     fn order(roster: &Roster) -> String {
@@ -234,8 +306,22 @@ mod tests {
             roster("http://a name=a weight=3\nhttp://b name=b weight=2\nhttp://c name=c weight=1");
         let lap = turns(&roster, 6);
         assert_eq!([lap.matches('a').count(), lap.matches('b').count()], [3, 2]);
-        let endless = lap.repeat(2);
-        assert!(!endless.contains("aa") && !endless.contains("bb"), "{lap}");
+        assert_eq!(lap, "abacab");
+        assert!(!lap.repeat(2).contains("aa"));
+    }
+
+    #[test]
+    fn a_lap_is_as_even_as_its_weights_allow() {
+        for (weights, expected) in [
+            (&[1, 1, 1, 1][..], "abcd"),
+            (&[2, 2, 2], "abcabc"),
+            (&[1, 1, 2], "acbc"),
+            (&[2, 1, 1], "abac"),
+            (&[5, 1, 1], "aaabaac"),
+        ] {
+            let letters = lap(weights).into_iter().map(|index| ["a", "b", "c", "d"][index]);
+            assert_eq!(letters.collect::<String>(), expected, "{weights:?}");
+        }
     }
 
     #[test]
@@ -255,7 +341,7 @@ mod tests {
         let roster = roster("http://a name=a\nhttp://b name=b\nhttp://c name=c\nhttp://d name=d");
         assert_eq!(turns(&roster, 2), "ab");
         roster.set_weight("d", 2).unwrap();
-        assert_eq!(order(&roster), "abdcd");
+        assert_eq!(order(&roster), "adbcd");
         assert_eq!(turns(&roster, 5).matches('d').count(), 2);
         roster.set_weight("d", 4).unwrap();
         let lap = order(&roster);

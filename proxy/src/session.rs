@@ -342,23 +342,24 @@ impl Session {
     pub async fn to_client(self, backend_id: &str, status: StatusCode, headers: &mut HeaderMap) {
         let said = Said::take(headers);
         let Self { shared, live: Some(live), .. } = self else { return };
+        if live.origin != Origin::New && said.order.is_none() {
+            return live.go_on(&shared, &said.data);
+        }
         let Some(backend) = BackendId::parse(backend_id.as_bytes()) else {
             tracing::error!(backend_id, "not an id of a backend: a session goes unrecorded");
             return;
         };
         let may_set = caching::may_set_cookie(status, headers);
-        let new = live.origin == Origin::New;
         let answer = Answer { shared: &shared, live, backend, headers, may_set };
         match said.order {
             Some(Order::Destroy) => answer.destroy(),
             // A new session gets an id that nobody knows anyway.
-            _ if new => answer.begin(&said.data).await,
-            Some(Order::Rotate) if may_set => answer.rotate(&said.data),
-            Some(Order::Rotate) => {
+            _ if answer.live.origin == Origin::New => answer.begin(&said.data).await,
+            _ if may_set => answer.rotate(&said.data),
+            _ => {
                 tracing::warn!("a session was not rotated: caches may share the response");
-                answer.go_on(&said.data);
+                answer.live.go_on(&shared, &said.data);
             }
-            None => answer.go_on(&said.data),
         }
     }
 

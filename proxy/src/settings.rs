@@ -12,12 +12,15 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
+use http::uri::PathAndQuery;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
 use crate::{
     admin::AdminSettings,
     backend::ServerSpec,
+    health::HealthSettings,
+    policy::Algorithm,
     servers,
     session::{self, SessionFail, SessionSettings},
 };
@@ -57,6 +60,26 @@ pub struct Args {
     /// How the next server is chosen
     #[arg(long, value_enum, env = "RONDEL_ALGORITHM", default_value = "rr")]
     algorithm: Algorithm,
+
+    /// With sigma: how many standard deviations above the mean are passed over
+    #[arg(long, value_name = "Z", env = "RONDEL_SIGMA_Z0", default_value = "0", value_parser = parse_z0)]
+    sigma_z0: f64,
+
+    /// Probe servers, and eject those that fail requests
+    #[arg(long, value_enum, env = "RONDEL_HEALTH", default_value = "on")]
+    health: Switch,
+
+    /// What a probe asks for; a status below 500 is good
+    #[arg(long, value_name = "PATH", env = "RONDEL_HEALTH_PATH", default_value = "/", value_parser = parse_path)]
+    health_path: PathAndQuery,
+
+    /// Time between two probes of a server
+    #[arg(long, value_name = "DUR", env = "RONDEL_HEALTH_INTERVAL", default_value = "5s", value_parser = parse_time)]
+    health_interval: Duration,
+
+    /// How long a server that comes back takes to get all of its turns again
+    #[arg(long, value_name = "DUR", env = "RONDEL_SLOW_START", default_value = "0s", value_parser = parse_wait)]
+    slow_start: Duration,
 
     /// Whether a client goes back to the server it had
     #[arg(long, value_enum, env = "RONDEL_AFFINITY", default_value = "none")]
@@ -134,6 +157,12 @@ impl Args {
         Ok(Some(AdminSettings { listen, explicit: self.admin.is_some(), token, hosts }))
     }
 
+    /// None: nobody is probed or ejected.
+    fn health(&self) -> Option<HealthSettings> {
+        let (path, interval) = (self.health_path.clone(), self.health_interval);
+        (self.health == Switch::On).then_some(HealthSettings { path, interval })
+    }
+
     /// None: sessions are off.
     fn sessions(&self, secrets: Vec<Vec<u8>>) -> Option<SessionSettings> {
         (self.session == Switch::On).then(|| SessionSettings {
@@ -161,13 +190,6 @@ enum AdminAddress {
 
 /// On this machine alone; what can be changed there needs no token.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7778);
-
-/// The one of the algorithms that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Algorithm {
-    /// Ring order
-    Rr,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Affinity {
@@ -203,6 +225,14 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The rotation, in its order.
     pub servers: Vec<ServerSpec>,
+    /// How the next one is chosen.
+    pub algorithm: Algorithm,
+    /// None: nobody is probed or ejected.
+    pub health: Option<HealthSettings>,
+    /// How long a server that comes back takes to be given all of its turns again.
+    pub slow_start: Duration,
+    /// For [`Algorithm::Sigma`]: the threshold in standard deviations.
+    pub sigma_z0: f64,
     /// None: sessions are off.
     pub sessions: Option<SessionSettings>,
     /// Clients whose forwarding headers are believed.
@@ -260,6 +290,10 @@ impl Settings {
         Self {
             listen: (IpAddr::from([127, 0, 0, 1]), 0).into(),
             servers,
+            algorithm: Algorithm::Rr,
+            sigma_z0: 0.0,
+            health: None,
+            slow_start: Duration::ZERO,
             sessions: None,
             trusted: Vec::new(),
             host: HostPolicy::Pass,
@@ -305,6 +339,10 @@ impl TryFrom<Args> for Settings {
         Ok(Self {
             listen: (args.bind, args.port).into(),
             servers,
+            algorithm: args.algorithm,
+            sigma_z0: args.sigma_z0,
+            health: args.health(),
+            slow_start: args.slow_start,
             sessions: args.sessions(secrets),
             trusted: args.trusted_proxy,
             host: args.host,
@@ -396,6 +434,16 @@ fn parse_time(value: &str) -> Result<Duration, String> {
 fn parse_wait(value: &str) -> Result<Duration, String> {
     humantime::parse_duration(value)
         .map_err(|error| format!("{error} (say for example 90s or 30m)"))
+}
+
+fn parse_path(value: &str) -> Result<PathAndQuery, String> {
+    let path = value.parse().ok().filter(|_| value.starts_with('/'));
+    path.ok_or_else(|| "a path such as /health is expected".to_owned())
+}
+
+fn parse_z0(value: &str) -> Result<f64, String> {
+    let z0 = value.parse().ok().filter(|z0| (0.0..=100.0).contains(z0));
+    z0.ok_or_else(|| "a number from 0 to 100 is expected".to_owned())
 }
 
 fn parse_net(value: &str) -> Result<IpNet, String> {

@@ -77,6 +77,10 @@ fn bad_usage_ends_with_64() {
         &["--trusted-proxy", "10.0.0.0/40"],
         &["--redis", "nonsense"],
         &["--algorithm", "fastest"],
+        &["--sigma-z0", "-1"],
+        &["--health", "maybe"],
+        &["--health-path", "health"],
+        &["--health-interval", "0s"],
         &["--affinity", "strict"],
         &["--drain", "soon"],
     ] {

@@ -335,6 +335,27 @@ fn data_is_set_changed_and_deleted_by_any_backend() {
 }
 
 #[test]
+fn of_two_responses_at_once_the_last_one_wins_field_by_field() {
+    on_both_stores(|proxy| {
+        let mut client = Client::default();
+        proxy.exchange(&mut client, &[], "b1", &[("Rondel-Session-A", "1")]);
+        let request = headers(&[("cookie", client.cookie())]);
+        proxy.workers.block_on(async {
+            let first = proxy.sessions.open(&request).await.unwrap();
+            let last = proxy.sessions.open(&request).await.unwrap();
+            let mut said = headers(&[("rondel-session-a", "2"), ("rondel-session-b", "2")]);
+            first.to_client("b1", StatusCode::OK, &mut said).await;
+            // The value that it was given itself, and another field.
+            let mut said = headers(&[("rondel-session-a", "1"), ("rondel-session-c", "3")]);
+            last.to_client("b2", StatusCode::OK, &mut said).await;
+        });
+        let next = proxy.get(&mut client, &[]);
+        let sent = ["a", "b", "c"].map(|name| next.sent(&format!("rondel-session-{name}")));
+        assert_eq!(sent, [Some("1"), Some("2"), Some("3")]);
+    });
+}
+
+#[test]
 fn everything_named_rondel_is_taken_off_the_response() {
     let proxy = Proxy::new(|_| {});
     let said = [("Rondel-Session", "nonsense"), ("Rondel-Other", "1"), ("Rondel-Session-", "x")];
@@ -574,6 +595,23 @@ fn another_proxys_change_is_seen_within_five_seconds() {
 }
 
 #[test]
+fn a_proxy_that_has_not_heard_of_the_end_of_a_session_brings_nothing_of_it_back() {
+    let redis = RedisServer::start();
+    let one = Proxy::over(&redis).connected();
+    let two = Proxy::over(&redis).connected();
+    let mut client = Client::default();
+    let first = one.get(&mut client, &[]);
+    assert!(!two.get(&mut client, &[]).sets_cookie());
+    let mut copy = client.clone();
+    one.exchange(&mut client, &[], "b1", &[("Rondel-Session", "destroy")]);
+    assert!(one.flush());
+    two.exchange(&mut copy, &[], "b2", &[("Rondel-Session-Late", "1")]);
+    assert!(two.flush());
+    assert_eq!(redis.number(&["EXISTS", first.key()]), 0);
+    assert!(two.get(&mut copy, &[]).sets_cookie(), "now it has");
+}
+
+#[test]
 fn a_known_session_costs_no_redis_command() {
     let redis = RedisServer::start();
     let proxy = Proxy::over(&redis).connected();
@@ -806,4 +844,40 @@ fn sessions_and_their_futures_can_be_sent() {
     let future = whole(&proxy.sessions);
     sent(&future);
     runtime().block_on(future);
+}
+
+// ------------------------------------------------------------------- other kinds of deployment
+
+#[test]
+fn a_cluster_keeps_sessions_too() {
+    let redis = RedisServer::start_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-announce-ip",
+        "127.0.0.1",
+    ]);
+    redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    until("the cluster is up", || {
+        redis.text(&["CLUSTER", "INFO"]).unwrap().contains("cluster_state:ok")
+    });
+    let url = redis.url().replace("redis://", "redis-cluster://");
+    let proxy = Proxy::new(|settings| settings.redis = Some(url)).connected();
+    let mut clients = known_clients(&proxy);
+    serve(&proxy, &mut clients, 100);
+    assert!(proxy.flush());
+    let answer = proxy.get(&mut clients[9], &[]);
+    assert_eq!(redis.text(&["HGET", answer.key(), "d:turn"]).unwrap(), "99");
+}
+
+#[test]
+fn a_sentinel_tells_where_the_sessions_are() {
+    let redis = RedisServer::start();
+    let sentinel = RedisServer::sentinel_of(&redis);
+    let url = sentinel.url().replace("redis://", "redis-sentinel://") + "?sentinelServiceName=main";
+    let proxy = Proxy::new(|settings| settings.redis = Some(url)).connected();
+    let mut clients = known_clients(&proxy);
+    serve(&proxy, &mut clients, 100);
+    assert!(proxy.flush());
+    let answer = proxy.get(&mut clients[9], &[]);
+    assert_eq!(redis.text(&["HGET", answer.key(), "d:turn"]).unwrap(), "99");
 }

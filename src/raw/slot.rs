@@ -40,9 +40,11 @@ impl<T> Slot<T> {
 
     /// Removes the member, whatever follows it; the link as it was.
     pub(crate) fn mark(&self) -> Link {
-        // ORDERING: E2, E3. AcqRel: a cursor change that follows carries the mark with it, and
-        // the successor that is frozen here is known to this thread.
-        Link(self.next.fetch_or(Link::REMOVED, Ordering::AcqRel))
+        // ORDERING: E2. Relaxed. What must see the mark sees it through the cursor: the change that
+        // steps off comes after the mark and is a Release, also when a helper makes it, since the
+        // helper has read the mark and coherence forbids anybody after it to read less. And the
+        // successor that is frozen here is read once more, with Acquire, before it is used.
+        Link(self.next.fetch_or(Link::REMOVED, Ordering::Relaxed))
     }
 
     /// Overwrites the link of a slot that nobody else can reach.

@@ -13,8 +13,8 @@ use super::sequential::Name;
 
 // ORDERING: Relaxed throughout. The register must not order what the ring fails to order.
 
-const CHUNK: usize = 4096;
-const CHUNKS: usize = 16_384;
+/// The first chunk of the register holds so many lives, and each one twice as many as the last.
+const FIRST: usize = 64;
 
 const ALIVE: u8 = 1;
 const DROPPED: u8 = 2;
@@ -26,7 +26,7 @@ pub(crate) struct Tally {
     dropped_twice: AtomicUsize,
     used_dead: AtomicUsize,
     /// One byte for each value that was ever made.
-    lives: Box<[OnceLock<Box<[AtomicU8]>>]>,
+    lives: [OnceLock<Box<[AtomicU8]>>; 26],
 }
 
 impl Tally {
@@ -36,7 +36,7 @@ impl Tally {
             dropped: AtomicUsize::new(0),
             dropped_twice: AtomicUsize::new(0),
             used_dead: AtomicUsize::new(0),
-            lives: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
+            lives: [const { OnceLock::new() }; 26],
         })
     }
 
@@ -75,10 +75,11 @@ impl Tally {
     }
 
     fn life(&self, number: usize) -> &AtomicU8 {
-        let chunk =
-            self.lives.get(number / CHUNK).expect("fewer values than the register can hold");
-        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU8::new(0)).collect());
-        &chunk[number % CHUNK]
+        let chunk = ((number + FIRST) / FIRST).ilog2();
+        let length = FIRST << chunk;
+        let lives = self.lives[chunk as usize]
+            .get_or_init(|| (0..length).map(|_| AtomicU8::new(0)).collect());
+        &lives[number + FIRST - length]
     }
 }
 

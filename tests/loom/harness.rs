@@ -76,8 +76,8 @@ impl Model {
 
     /// Explores the model: see [`explore`].
     #[track_caller]
-    pub(crate) fn explore(self, floor: usize) {
-        explore(self.threads.len(), floor, move || self.run());
+    pub(crate) fn explore(self, floors: [usize; 2]) {
+        explore(self.threads.len(), floors, move || self.run());
     }
 
     /// One execution.
@@ -119,22 +119,32 @@ impl Model {
     }
 }
 
-/// Explores every execution of `body`, which runs `threads` threads, and fails if there were fewer
-/// than `floor`.
+/// Explores the executions of `body`, which runs `threads` threads, and fails if there were fewer
+/// than the floor: the first over the real reclamation, the second without any.
 ///
-/// Two threads: at most 2 preemptions in the quick form, any number in the full one; three: at
-/// most 1, or 3. `RONDEL_PREEMPTIONS` overrules.
+/// | | quick | full (`RONDEL_MODELS=full`) |
+/// | --- | --- | --- |
+/// | two threads | 2 preemptions; 3 without reclamation | any number |
+/// | three threads | none; 1 without reclamation | 1; 3 without reclamation |
+///
+/// `RONDEL_PREEMPTIONS` overrules.
 #[track_caller]
-pub(crate) fn explore(threads: usize, floor: usize, body: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
     let variable = |name| std::env::var(name).ok();
     let full = variable("RONDEL_MODELS").is_some_and(|form| form == "full");
+    let alone = cfg!(rondel_loom_protocol);
+    let floor = floors[usize::from(alone)];
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 100_000;
-    builder.preemption_bound = match (threads, full) {
-        (2, true) => None,
-        (2, false) => Some(2),
-        (_, true) => Some(3),
-        (_, false) => Some(1),
+    builder.preemption_bound = match (threads, full, alone) {
+        (2, true, _) => None,
+        (2, false, false) => Some(2),
+        (2, false, true) | (_, true, true) => Some(3),
+        (_, true, false) | (_, false, true) => Some(1),
+        (_, false, false) => {
+            println!("three threads over the real reclamation: in the full form");
+            return;
+        }
     };
     if let Some(bound) = variable("RONDEL_PREEMPTIONS") {
         builder.preemption_bound = Some(bound.parse().expect("a number of preemptions"));

@@ -3,6 +3,8 @@
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// What went wrong, for a person to read.
@@ -57,13 +59,26 @@ impl Run {
     }
 
     /// Whether the command can be run, and succeeds. Shows nothing.
-    pub(crate) fn works(mut self) -> bool {
-        self.0
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+    pub(crate) fn works(self) -> bool {
+        self.works_within(Duration::MAX)
+    }
+
+    /// Whether the command can be run, and succeeds in that time. Shows nothing.
+    pub(crate) fn works_within(mut self, time: Duration) -> bool {
+        self.0.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(mut child) = self.0.spawn() else { return false };
+        let began = Instant::now();
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return status.success(),
+                Ok(None) if began.elapsed() < time => thread::sleep(Duration::from_millis(50)),
+                _ => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return false;
+                }
+            }
+        }
     }
 
     fn shown(&self) -> String {

@@ -68,6 +68,49 @@ impl Said {
     }
 }
 
+impl Live {
+    /// A response that gives no orders, to a client that has its cookie: mostly there is nothing
+    /// to do.
+    pub(super) fn go_on(mut self, shared: &Shared, data: &Edits) {
+        let now = time::now();
+        let due = self.origin == Origin::Known
+            && now >= self.record.seen + shared.lifetime.touch_interval();
+        let quiet = data.is_empty() && self.captured.is_empty();
+        if (quiet && !due) || !self.catch_up(shared) {
+            return;
+        }
+        let mut record = Record::clone(&self.record);
+        let edits = self.edits(shared, &mut record, data);
+        if due || !edits.is_empty() {
+            let expires = shared.lifetime.end(record.created, now);
+            shared.store.save(self.key, Change { begins: None, seen: now, expires, edits });
+        }
+    }
+
+    /// Takes in what other responses did to the session since this request was read. False if one
+    /// of them ended it: nothing of it may live on.
+    fn catch_up(&mut self, shared: &Shared) -> bool {
+        match shared.store.peek(&self.key) {
+            Some(Loaded::Gone) => return false,
+            Some(Loaded::Found(latest)) => self.record = latest,
+            // What the request was given is still the best there is.
+            Some(Loaded::Away(_)) | None => {}
+        }
+        true
+    }
+
+    /// Takes captured headers and data into a record; gives what changed.
+    fn edits(&self, shared: &Shared, record: &mut Record, data: &Edits) -> Edits {
+        let captured = self.captured.iter().map(|(field, value)| (field, Some(value)));
+        let data = data.iter().map(|(field, value)| (field, value.as_ref()));
+        captured
+            .chain(data)
+            .filter(|(field, value)| shared.edit(record, field, *value))
+            .map(|(field, value)| (field.clone(), value.cloned()))
+            .collect()
+    }
+}
+
 /// A response on its way to the client, and what has to be done with its session.
 pub(super) struct Answer<'a> {
     pub(super) shared: &'a Shared,
@@ -93,7 +136,7 @@ impl Answer<'_> {
         record.created = time::now();
         record.seen = record.created;
         self.backend.as_str().clone_into(&mut record.backend);
-        self.edits(&mut record, data);
+        self.live.edits(self.shared, &mut record, data);
         self.shared.store.save(key, record.as_change(self.shared.lifetime));
         self.shared.stats.created.add(1);
         if closed {
@@ -102,33 +145,10 @@ impl Answer<'_> {
         self.set_cookie(self.live.id);
     }
 
-    /// Any later response: mostly there is nothing to do.
-    pub(super) fn go_on(self, data: &Edits) {
-        let now = time::now();
-        let lifetime = self.shared.lifetime;
-        let confirmed = self.live.origin == Origin::Known;
-        let due = confirmed && now >= self.live.record.seen + lifetime.touch_interval();
-        if !due && data.is_empty() && self.live.captured.is_empty() {
-            return;
-        }
-        let mut record = Record::clone(&self.live.record);
-        let edits = self.edits(&mut record, data);
-        if due || !edits.is_empty() {
-            let expires = lifetime.end(record.created, now);
-            self.shared
-                .store
-                .save(self.live.key, Change { begins: None, seen: now, expires, edits });
-        }
-    }
-
     /// A new id for the same record.
     pub(super) fn rotate(mut self, data: &Edits) {
-        let old = self.live.key;
-        match self.shared.store.peek(&old) {
-            // Another response ended it meanwhile, and it must not live on under a new id.
-            Some(Loaded::Gone) => return,
-            Some(Loaded::Found(latest)) => self.live.record = latest,
-            _ => {}
+        if !self.live.catch_up(self.shared) {
+            return;
         }
         let Ok(id) = Id::random() else {
             tracing::error!("no random bytes: a session was ended instead of rotated");
@@ -139,9 +159,9 @@ impl Answer<'_> {
         record.key = key.header_value();
         record.seen = time::now();
         self.backend.as_str().clone_into(&mut record.backend);
-        self.edits(&mut record, data);
+        self.live.edits(self.shared, &mut record, data);
         self.shared.store.save(key, record.as_change(self.shared.lifetime));
-        self.shared.store.delete(old);
+        self.shared.store.delete(self.live.key);
         self.set_cookie(id);
     }
 
@@ -154,17 +174,6 @@ impl Answer<'_> {
             self.headers.append(SET_COOKIE, self.shared.cookies.clear());
             caching::make_private(self.headers);
         }
-    }
-
-    /// Takes captured headers and data into a record; gives what changed.
-    fn edits(&self, record: &mut Record, data: &Edits) -> Edits {
-        let captured = self.live.captured.iter().map(|(field, value)| (field, Some(value)));
-        let data = data.iter().map(|(field, value)| (field, value.as_ref()));
-        captured
-            .chain(data)
-            .filter(|(field, value)| self.shared.edit(record, field, *value))
-            .map(|(field, value)| (field.clone(), value.cloned()))
-            .collect()
     }
 
     fn set_cookie(&mut self, id: Id) {

@@ -12,8 +12,9 @@ use sha2::Sha256;
 
 use super::id::{ID_BYTES, Id};
 
-/// Keeps these MACs apart from any other use of the same secret.
-const DOMAIN: &[u8] = b"rondel session cookie\0";
+/// Keeps these MACs apart from any other use of the same secret. Short, so that with an id of usual
+/// length the whole message is one block of the hash.
+const DOMAIN: &[u8] = b"rondel cookie\0";
 const VERSION: &[u8] = b"v1.";
 const ID_TEXT: usize = 22;
 const MAC_TEXT: usize = 43;

@@ -240,6 +240,9 @@ mod tests {
         queue.push(key(1), begin(key(1)));
         queue.put_back(&key(1));
         assert_eq!(queue.take(10), [(key(1), Write::Delete)], "also when it has to be sent again");
+        queue.push(key(1), begin(key(1)));
+        queue.settle(&key(1), &Written::Done);
+        assert!(queue.is_empty(), "and while it was on its way");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::{
 use rondel_proxy::{
     Proxy, Stop,
     admin::{self, AdminSettings},
+    roster::Roster,
     servers,
     settings::{Limits, Settings},
 };
@@ -338,6 +339,7 @@ pub async fn free_address() -> SocketAddr {
 /// The proxy in this process, with one worker unless the test wants more.
 pub struct TestProxy {
     pub address: SocketAddr,
+    pub roster: Arc<Roster>,
     pub stop: Stop,
     /// Where its admin listener is, if the test wants one.
     pub admin: Option<SocketAddr>,
@@ -362,6 +364,7 @@ impl TestProxy {
         let stop = Stop::new();
         let admin_settings = settings.admin.clone();
         let proxy = Proxy::new(settings, &Handle::current()).unwrap();
+        let roster = Arc::clone(proxy.roster());
         let (admin, administering) = match admin_settings {
             Some(settings) => {
                 let listener = admin::bind(settings.listen).unwrap();
@@ -372,7 +375,7 @@ impl TestProxy {
             None => (None, None),
         };
         let serving = tokio::spawn(rondel_proxy::serve(proxy, listeners, stop.clone()));
-        Self { address, stop, admin, administering, serving }
+        Self { address, roster, stop, admin, administering, serving }
     }
 
     pub async fn connect(&self) -> Wire {
@@ -445,6 +448,7 @@ impl ProxyProcess {
         let mut child = Command::new(binary())
             .args(["-p", "0", "--bind", "127.0.0.1", "-f"])
             .arg(&file)
+            .args(if flags.contains(&"--health") { &[][..] } else { &["--health", "off"] })
             .args(flags)
             .stderr(Stdio::piped())
             .kill_on_drop(true)

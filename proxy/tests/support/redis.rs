@@ -45,6 +45,19 @@ impl RedisServer {
         server
     }
 
+    /// A sentinel that watches over the other server, which it calls `main`.
+    pub(crate) fn sentinel_of(main: &Self) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("sentinel.conf");
+        let watch = format!("sentinel monitor main 127.0.0.1 {} 1\n", main.port);
+        std::fs::write(&file, watch).expect("a configuration");
+        let file = file.to_str().expect("a plain path").to_owned();
+        let arguments = vec![file, "--sentinel".to_owned()];
+        let mut server = Self { folder, port: free_port(), arguments, child: None };
+        server.run();
+        server
+    }
+
     /// A server that is not running yet, with a port of its own.
     pub(crate) fn stopped() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -54,11 +67,12 @@ impl RedisServer {
     /// Starts the process, empty, on the same port as before.
     pub(crate) fn run(&mut self) {
         assert!(self.child.is_none(), "redis-server runs already");
+        // A configuration file has to come first.
         let child = Command::new("redis-server")
+            .args(&self.arguments)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"])
             .arg(self.folder.path())
-            .args(&self.arguments)
             .stdout(Stdio::null())
             .spawn();
         let child = child.unwrap_or_else(|error| {

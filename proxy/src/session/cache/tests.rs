@@ -25,6 +25,8 @@ struct FakeState {
     batches: AtomicUsize,
     /// A fetch reads, and then waits for one of these before it answers.
     answers: Semaphore,
+    /// A batch waits for one of these before it is carried out.
+    turns: Semaphore,
 }
 
 impl Default for FakeState {
@@ -35,6 +37,7 @@ impl Default for FakeState {
             fetches: AtomicUsize::new(0),
             batches: AtomicUsize::new(0),
             answers: Semaphore::new(Semaphore::MAX_PERMITS),
+            turns: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
 }
@@ -77,6 +80,7 @@ impl Remote for Fake {
     fn write<'a>(&'a self, batch: &'a [(Key, Write)]) -> BoxFuture<'a, Result<Vec<Written>, Away>> {
         Box::pin(async {
             self.0.there()?;
+            drop(self.0.turns.acquire().await);
             self.0.batches.fetch_add(1, Ordering::SeqCst);
             let mut records = self.0.records.lock().unwrap();
             let outcomes = batch.iter().map(|(key, write)| match write {
@@ -238,6 +242,29 @@ fn a_look_up_never_hides_what_was_written_meanwhile() {
             None => cached.load(&key).await,
         };
         assert_eq!(text(&seen), "new");
+    });
+}
+
+#[test]
+fn a_look_up_that_read_before_a_write_was_carried_out_is_not_kept() {
+    runtime().block_on(async {
+        let (cached, remote) = cached();
+        let key = key();
+        remote.put(key, "old");
+        remote.hold_answers();
+        remote.turns.forget_permits(Semaphore::MAX_PERMITS);
+        // Nothing is known of the record here, and the look-up begins after the write.
+        cached.save(key, set("new"));
+        let write = async {
+            until("a fetch", || remote.fetches() == 1).await;
+            remote.turns.add_permits(100);
+            until("its confirmation", || cached.0.desk().queue.is_empty()).await;
+            remote.answers.add_permits(100);
+        };
+        tokio::join!(cached.load(&key), write);
+        until("it has landed", || cached.0.desk().flights.is_empty()).await;
+        assert!(cached.peek(&key).is_none(), "it read what was before");
+        assert_eq!(text(&cached.load(&key).await), "new");
     });
 }
 
