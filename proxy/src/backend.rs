@@ -374,14 +374,15 @@ impl fmt::Debug for Backend {
 
 /// One request in a backend's hands; dropping it counts the request out.
 #[derive(Debug)]
-pub(crate) struct InFlight {
+pub struct InFlight {
     backend: Arc<Backend>,
     /// When it was given to the backend, for a policy that is timed.
     began: Duration,
 }
 
 impl InFlight {
-    pub(crate) fn backend(&self) -> &Arc<Backend> {
+    /// Whose request it is.
+    pub fn backend(&self) -> &Arc<Backend> {
         &self.backend
     }
 

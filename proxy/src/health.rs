@@ -22,7 +22,8 @@ use crate::{
     settings::Limits,
 };
 use outlier::Outliers;
-pub(crate) use passive::{Outcome, Streaks};
+pub use passive::Outcome;
+pub(crate) use passive::Streaks;
 
 /// How servers are looked after.
 #[derive(Clone, Debug)]

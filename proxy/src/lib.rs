@@ -51,7 +51,10 @@ mod body;
 mod tunnel;
 mod respond;
 
+// Beside the path.
 pub mod admin;
+mod config;
+pub mod reload;
 pub mod demo;
 pub mod telemetry;
 

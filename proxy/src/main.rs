@@ -9,16 +9,20 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::error::ErrorKind;
 use rondel_proxy::{
     Proxy, Stop,
     admin::{self, AdminSettings},
     demo::{self, DemoServer},
-    settings::{Args, Settings},
+    reload,
+    settings::{Args, Refusal, Settings},
     telemetry,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 
 // The codes of sysexits.h that operators' tools know.
 const BAD_USAGE: u8 = 64;
@@ -26,9 +30,13 @@ const NO_ADDRESS: u8 = 71;
 const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read(std::env::args_os()) {
         Ok(args) => args,
-        Err(error) => {
+        Err(Refusal::Configuration(errors)) => {
+            let _ = writeln!(io::stderr(), "{errors}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+        Err(Refusal::Usage(error)) => {
             // A closed stdout or stderr leaves nobody to tell.
             let _ = error.print();
             return match error.kind() {
@@ -78,10 +86,15 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
     let background = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let drained = background.block_on(async {
         let stop = Stop::new();
-        tokio::spawn(obey_signals(Signals::listen()?, stop.clone()));
+        let (ask, asked) = mpsc::channel(1);
+        tokio::spawn(obey_signals(Signals::listen()?, stop.clone(), ask));
         let servers = settings.servers.len();
         let _demo = play_missing_servers(&settings).await;
+        let source = settings.source.clone();
         let proxy = Proxy::new(settings, background.handle())?;
+        if let Some(source) = source {
+            tokio::spawn(reload::follow(Arc::clone(proxy.roster()), source, asked));
+        }
         let admin_at = admin.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
         if let Some((listener, settings)) = admin {
             let proxy = Arc::clone(&proxy);
@@ -144,6 +157,7 @@ async fn play_missing_servers(settings: &Settings) -> Vec<DemoServer> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -151,16 +165,23 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 }
 
-/// The first one asks for an orderly end, the second for an end.
-async fn obey_signals(mut signals: Signals, stop: Stop) {
+/// The first one that ends asks for an orderly end, the second for an end. SIGHUP, what daemons read
+/// their files again for, asks for a reload.
+async fn obey_signals(mut signals: Signals, stop: Stop, reload: mpsc::Sender<()>) {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
+            _ = signals.hangup.recv() => {
+                // Full: a reload that begins later than this signal is asked for already.
+                let _ = reload.try_send(());
+                continue;
+            }
         }
         tracing::info!("stopping");
         stop.next_step();

@@ -18,7 +18,7 @@ use crate::{
 
 impl Roster {
     /// The next one in turn that has room.
-    pub(crate) fn next(&self) -> Option<InFlight> {
+    pub fn next(&self) -> Option<InFlight> {
         let guard = rondel::pin();
         let now = self.now();
         loop {

@@ -10,8 +10,6 @@ mod p2c;
 mod peak_ewma;
 mod rr;
 mod sigma;
-#[cfg(test)]
-mod simulation;
 
 pub(crate) use peak_ewma::Latency;
 

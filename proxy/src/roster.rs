@@ -5,7 +5,10 @@
 //! turn, and the rotation goes on where it was. Never picks (`pick.rs`).
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,7 @@ use rondel::{Key, Ring};
 
 use crate::{
     backend::{Backend, ServerSpec, State},
-    policy::Policy,
+    policy::{Algorithm, Policy},
 };
 
 /// The servers and their turns.
@@ -48,6 +51,17 @@ impl All<'_> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
         self.0.iter().map(|seat| &seat.backend)
     }
+}
+
+/// How many servers a list has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// They were not there before.
+    pub added: usize,
+    /// They are no longer there.
+    pub removed: usize,
+    /// Their weight, limit or role is another.
+    pub changed: usize,
 }
 
 /// Why a change was not made; nothing has changed then.
@@ -88,6 +102,17 @@ impl Roster {
             second_choices: AtomicUsize::new(0),
             seats: Mutex::new(seats),
         }
+    }
+
+    /// The same in simulated time: nanoseconds, which the caller tells.
+    #[doc(hidden)]
+    pub fn simulated(
+        servers: Vec<ServerSpec>,
+        algorithm: Algorithm,
+        clock: Arc<AtomicU64>,
+    ) -> Self {
+        let time = Time::Simulated(clock);
+        Self { time, ..Self::new(servers, algorithm.policy(0.0)) }
     }
 
     /// All servers, in the order in which they came.
@@ -131,9 +156,9 @@ impl Roster {
                 return Err(RosterError::Duplicate { url, id: id.to_owned() });
             }
         }
-        let backend = Backend::new(spec, self.policy.totals().map(Arc::clone));
-        let keys = self.seat(&backend, backend.weight());
-        seats.push(Seat { backend: Arc::clone(&backend), keys });
+        let seat = self.take_in(spec);
+        let backend = Arc::clone(&seat.backend);
+        seats.push(seat);
         Ok(backend)
     }
 
@@ -145,11 +170,7 @@ impl Roster {
     pub fn remove(&self, id: &str) -> Result<(), RosterError> {
         let mut seats = self.seats();
         let at = position(&seats, id)?;
-        let gone = seats.remove(at);
-        for key in gone.keys {
-            self.ring.remove(key);
-        }
-        gone.backend.retire();
+        self.let_go(&mut seats.remove(at));
         Ok(())
     }
 
@@ -176,6 +197,55 @@ impl Roster {
         let seats = self.seats();
         let at = position(&seats, id)?;
         Ok(seats[at].backend.change(|condition| condition.draining = draining))
+    }
+
+    /// Brings the servers in line with a list, by difference: who is in both stays, with its turn,
+    /// its requests and what is known of it.
+    pub fn apply(&self, specs: Vec<ServerSpec>) -> Changes {
+        let mut seats = self.seats();
+        let mut changes = Changes::default();
+        let mut kept = Vec::new();
+        for spec in specs {
+            let known = seats.iter_mut().find(|seat| {
+                let backend = &seat.backend;
+                backend.id() == spec.id && backend.url() == spec.url()
+            });
+            if let Some(seat) = known {
+                kept.push(seat.backend.serial());
+                if seat.backend.spec() != spec {
+                    self.adopt(seat, &spec);
+                    changes.changed += 1;
+                }
+            } else {
+                let seat = self.take_in(spec);
+                kept.push(seat.backend.serial());
+                seats.push(seat);
+                changes.added += 1;
+            }
+        }
+        // Last of all, so that at no time there is nobody.
+        seats.retain_mut(|seat| {
+            let stays = kept.contains(&seat.backend.serial());
+            if !stays {
+                self.let_go(seat);
+                changes.removed += 1;
+            }
+            stays
+        });
+        changes
+    }
+
+    fn take_in(&self, spec: ServerSpec) -> Seat {
+        let backend = Backend::new(spec, self.policy.totals().map(Arc::clone));
+        let keys = self.seat(&backend, backend.weight());
+        Seat { backend, keys }
+    }
+
+    fn let_go(&self, seat: &mut Seat) {
+        for key in seat.keys.drain(..) {
+            self.ring.remove(key);
+        }
+        seat.backend.retire();
     }
 
     /// Weight, limit and role as the spec has them. Its members are dealt anew if their number
@@ -216,8 +286,7 @@ impl Roster {
 #[derive(Debug)]
 pub(crate) enum Time {
     Real(Instant),
-    #[cfg(test)]
-    Simulated(Arc<std::sync::atomic::AtomicU64>),
+    Simulated(Arc<AtomicU64>),
 }
 
 impl Default for Time {
@@ -230,10 +299,7 @@ impl Time {
     pub(crate) fn now(&self) -> Duration {
         match self {
             Self::Real(start) => start.elapsed(),
-            #[cfg(test)]
-            Self::Simulated(nanos) => {
-                Duration::from_nanos(nanos.load(std::sync::atomic::Ordering::Relaxed))
-            }
+            Self::Simulated(nanos) => Duration::from_nanos(nanos.load(Ordering::Relaxed)),
         }
     }
 }
@@ -279,7 +345,7 @@ fn places(others: usize, members: usize) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{policy::Algorithm, servers};
+    use crate::servers;
 
     fn specs(text: &str) -> Vec<ServerSpec> {
         servers::parse(text).unwrap()
@@ -373,6 +439,25 @@ mod tests {
         assert_eq!(held.backend().in_flight(), 1);
         roster.drain("a", false).unwrap();
         assert_eq!(turns(&roster, 3), "abc");
+    }
+
+    #[test]
+    fn a_list_is_applied_by_difference() {
+        let roster = roster(ABC);
+        assert_eq!(turns(&roster, 2), "ab");
+        let held = roster.next().unwrap();
+        let list = "http://d name=d\nhttp://c name=c max=9\nhttp://b name=b";
+        let changes = roster.apply(specs(list));
+        assert_eq!(changes, Changes { added: 1, removed: 1, changed: 1 });
+        assert_eq!(turns(&roster, 4), "dbcd");
+        assert!(Arc::ptr_eq(held.backend(), &roster.find("c").unwrap()));
+        assert_eq!(roster.find("c").unwrap().spec().max, Some(9));
+        assert_eq!(roster.apply(specs(list)), Changes::default());
+        // The same name at another address is another server.
+        let before = roster.find("b").unwrap();
+        roster.apply(specs("http://x name=b"));
+        assert_ne!(before.serial(), roster.find("b").unwrap().serial());
+        assert_eq!(turns(&roster, 2), "bb");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! files they name. Never starts anything.
 
 use std::{
+    ffi::OsString,
     fs,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
@@ -11,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, ValueEnum};
+use clap::{
+    ArgAction, Command, CommandFactory as _, FromArgMatches as _, Id, Parser, ValueEnum,
+    error::ErrorKind,
+};
 use http::uri::PathAndQuery;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
@@ -19,9 +23,10 @@ use ipnet::IpNet;
 use crate::{
     admin::AdminSettings,
     backend::ServerSpec,
+    config::{self, ConfigFile, Setting},
     health::HealthSettings,
     policy::Algorithm,
-    servers,
+    reload::Source,
     session::{self, SessionFail, SessionSettings},
 };
 
@@ -31,7 +36,15 @@ use crate::{
 pub struct Args {
     /// Servers, one a line: a URL and, where wanted, weight=N max=N name=ID backup
     #[arg(short, long, value_name = "FILE", env = "RONDEL_FILE")]
-    file: PathBuf,
+    file: Option<PathBuf>,
+
+    /// Configuration in TOML: any of these flags by its long name, and [[servers]]
+    #[arg(long, value_name = "FILE", env = "RONDEL_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Those of the configuration, unless another file is named.
+    #[arg(skip)]
+    servers: Option<Vec<ServerSpec>>,
 
     /// Port to listen on
     #[arg(short, long, value_name = "PORT", env = "RONDEL_PORT", default_value_t = 7777)]
@@ -139,6 +152,55 @@ pub struct Args {
 }
 
 impl Args {
+    /// What was typed, over what the environment says, over what the configuration file says.
+    ///
+    /// # Errors
+    ///
+    /// When the flags, or the file, cannot be understood.
+    pub fn read(typed: impl IntoIterator<Item = OsString>) -> Result<Self, Refusal> {
+        let typed: Vec<OsString> = typed.into_iter().collect();
+        let args = Self::try_parse_from(&typed)?;
+        let mut args = match args.config.clone() {
+            Some(path) => Self::over(&path, &typed)?,
+            None => args,
+        };
+        if args.file.is_some() {
+            args.servers = None;
+        } else if args.servers.is_none() {
+            let why = "no servers: name their file with --file FILE, or a configuration that has \
+                       [[servers]] with --config FILE\n";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, why).into());
+        }
+        Ok(args)
+    }
+
+    /// The settings of the file become the defaults of the flags.
+    fn over(path: &Path, typed: &[OsString]) -> Result<Self, Refusal> {
+        let ConfigFile { settings, servers } = config::read(path).map_err(BadConfiguration)?;
+        let mut errors = Vec::new();
+        let mut command = Self::command();
+        for Setting { line, name, values } in settings {
+            match check_setting(&command, &name, &values) {
+                Ok(id) => command = command.mut_arg(id, |arg| arg.default_values(values)),
+                Err(why) => errors.push((line, format!("{}:{line}: {why}", path.display()))),
+            }
+        }
+        if !errors.is_empty() {
+            errors.sort();
+            let errors = errors.into_iter().map(|(_, error)| error).collect();
+            return Err(BadConfiguration(errors).into());
+        }
+        let args = Self::from_arg_matches(&command.try_get_matches_from(typed)?)?;
+        Ok(Self { servers, ..args })
+    }
+
+    fn source(&self) -> Source {
+        match (&self.file, &self.config) {
+            (Some(file), _) => Source::Servers(file.clone()),
+            (None, config) => Source::Config(config.clone().unwrap_or_default()),
+        }
+    }
+
     /// None: it is off.
     fn admin(&self) -> Result<Option<AdminSettings>, String> {
         let listen = match self.admin {
@@ -218,6 +280,43 @@ pub enum HostPolicy {
     Backend,
 }
 
+/// The flag that a setting of the configuration file means, if it can have this value.
+fn check_setting(command: &Command, name: &str, values: &[String]) -> Result<Id, String> {
+    let flags = command.get_arguments();
+    let flag = flags.into_iter().find(|flag| flag.get_long() == Some(name));
+    let flag = flag
+        .filter(|flag| !["config", "check", "help", "version"].contains(&flag.get_id().as_str()));
+    let flag = flag.ok_or_else(|| format!("there is no setting `{name}`"))?;
+    if !flag.get_action().takes_values() {
+        let fits = matches!(values, [value] if value == "true" || value == "false");
+        return fits.then(|| flag.get_id().clone()).ok_or(format!("`{name}` is true or false"));
+    }
+    if values.len() != 1 && !matches!(flag.get_action(), ArgAction::Append) {
+        return Err(format!("`{name}` has one value"));
+    }
+    let typed = values.iter().map(|value| format!("--{name}={value}"));
+    let tried = Args::command().try_get_matches_from(std::iter::once(String::new()).chain(typed));
+    match tried {
+        Ok(_) => Ok(flag.get_id().clone()),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            Err(first.trim_start_matches("error: ").to_owned())
+        }
+    }
+}
+
+/// Why the arguments were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The flags; or help was asked for.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// The configuration file.
+    #[error(transparent)]
+    Configuration(#[from] BadConfiguration),
+}
+
 /// Everything that the proxy needs to know to run; checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -225,6 +324,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The rotation, in its order.
     pub servers: Vec<ServerSpec>,
+    /// Where they come from, if they can be read again.
+    pub source: Option<Source>,
     /// How the next one is chosen.
     pub algorithm: Algorithm,
     /// None: nobody is probed or ejected.
@@ -290,6 +391,7 @@ impl Settings {
         Self {
             listen: (IpAddr::from([127, 0, 0, 1]), 0).into(),
             servers,
+            source: None,
             algorithm: Algorithm::Rr,
             sigma_z0: 0.0,
             health: None,
@@ -315,9 +417,11 @@ pub struct BadConfiguration(pub Vec<String>);
 impl TryFrom<Args> for Settings {
     type Error = BadConfiguration;
 
-    fn try_from(args: Args) -> Result<Self, BadConfiguration> {
+    fn try_from(mut args: Args) -> Result<Self, BadConfiguration> {
         let mut errors = Vec::new();
-        let servers = read_servers(&args.file).unwrap_or_else(|found| {
+        let source = args.source();
+        let servers = args.servers.take().map_or_else(|| source.read(), Ok);
+        let servers = servers.unwrap_or_else(|found| {
             errors.extend(found);
             Vec::new()
         });
@@ -339,6 +443,7 @@ impl TryFrom<Args> for Settings {
         Ok(Self {
             listen: (args.bind, args.port).into(),
             servers,
+            source: Some(source),
             algorithm: args.algorithm,
             sigma_z0: args.sigma_z0,
             health: args.health(),
@@ -358,13 +463,6 @@ impl TryFrom<Args> for Settings {
 
 fn one_per_core() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
-
-fn read_servers(file: &Path) -> Result<Vec<ServerSpec>, Vec<String>> {
-    let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| vec![format!("{name}: {error}")])?;
-    servers::parse(&text)
-        .map_err(|errors| errors.0.iter().map(|error| format!("{name}:{error}")).collect())
 }
 
 /// Keys shorter than the MAC's own strength would make the cookie guessable.
@@ -455,8 +553,6 @@ fn parse_net(value: &str) -> Result<IpNet, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -468,5 +564,31 @@ mod tests {
     fn a_single_address_is_a_network_of_one() {
         assert_eq!(parse_net("::1").unwrap().to_string(), "::1/128");
         assert!(parse_net("10.0.0.0/40").is_err());
+    }
+
+    fn read(config: &str, typed: &[&str]) -> Args {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rondel.toml");
+        fs::write(&path, config).unwrap();
+        let path = path.to_str().unwrap();
+        let typed = [&["rondel-proxy", "-f", "x", "--config", path], typed].concat();
+        Args::read(typed.into_iter().map(OsString::from)).unwrap()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_configuration_file_and_that_over_the_default() {
+        let args = read("port = 1\ndrain = \"7s\"\n", &["-p", "2"]);
+        assert_eq!((args.port, args.drain), (2, Duration::from_secs(7)));
+        assert_eq!(args.session_idle, Duration::from_secs(1_800));
+    }
+
+    #[test]
+    fn lists_and_switches_can_stand_in_the_configuration_file() {
+        let config = "session-header = [\"x-a\", \"x-b\"]\ndemo = true\nsigma-z0 = 0.5\n";
+        let args = read(config, &[]);
+        assert_eq!(args.session_header, ["x-a", "x-b"]);
+        assert!(args.demo);
+        assert!((args.sigma_z0 - 0.5).abs() < f64::EPSILON);
+        assert_eq!(read(config, &["--session-header", "x-c"]).session_header, ["x-c"]);
     }
 }

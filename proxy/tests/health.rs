@@ -76,9 +76,9 @@ async fn a_server_that_is_down_is_found_by_probes_and_its_share_goes_to_all_othe
     let good = Arc::new(AtomicBool::new(true));
     let b = moody("b", Arc::clone(&good), true).await;
     let others = [Server::named("a").await, Server::named("c").await, Server::named("d").await];
-    let last = Server::named("e").await;
-    let list = lines(&[&others[0], &b, &others[1], &others[2], &last]);
-    let proxy = TestProxy::start_with(list, eager).await;
+    let fifth = Server::named("e").await;
+    let servers = lines(&[&others[0], &b, &others[1], &others[2], &fifth]);
+    let proxy = TestProxy::start_with(servers, eager).await;
     let mut client = proxy.connect().await;
     ask(&mut client, 7).await;
     good.store(false, Ordering::Relaxed);

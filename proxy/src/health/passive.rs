@@ -19,7 +19,7 @@ use crate::{
 
 /// How an attempt to have a request answered ended, as far as it tells about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// A status below 500.
     Good,
     /// A status of 500 or above, nonsense, silence, or an end without an answer.
@@ -75,7 +75,7 @@ impl Streaks {
 
 impl Roster {
     /// Takes note of what became of a request.
-    pub(crate) fn report(&self, in_flight: &InFlight, outcome: Outcome) {
+    pub fn report(&self, in_flight: &InFlight, outcome: Outcome) {
         let backend = in_flight.backend();
         if self.policy.is_timed() && outcome != Outcome::Unreachable {
             let now = self.time.now();

@@ -466,6 +466,22 @@ impl ProxyProcess {
         Self { child, address, stderr, folder }
     }
 
+    /// Its servers file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("servers.txt")
+    }
+
+    /// What it says next on stderr that has this in it.
+    pub async fn says(&mut self, what: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            let read = within(self.stderr.read_line(&mut line)).await.unwrap();
+            assert!(read > 0, "it ended without a word of `{what}`");
+        }
+        line
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();

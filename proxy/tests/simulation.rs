@@ -3,9 +3,10 @@
 //! A discrete-event simulation around the proxy's own roster, ring and policies: requests arrive at
 //! random (Poisson), servers have a few workers and a queue each, and all policies get the same
 //! arrivals and the same work. Times are in units of the mean service time of a good server. To see
-//! the table: `cargo test --release -p rondel-proxy --lib simulation -- --nocapture --test-threads 1`
+//! the table: `cargo test --release -p rondel-proxy --test simulation -- --nocapture --test-threads 1`
 
 #![expect(clippy::print_stdout, reason = "the table is for people")]
+#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 
 use std::{
     cmp::Reverse,
@@ -17,12 +18,8 @@ use std::{
     },
 };
 
-use super::Algorithm;
-use crate::{
-    backend::InFlight,
-    health::Outcome,
-    roster::{Roster, Time},
-    servers,
+use rondel_proxy::{
+    backend::InFlight, health::Outcome, policy::Algorithm, roster::Roster, servers,
 };
 
 /// Nanoseconds of simulated time in one mean service time: a service of a millisecond.
@@ -92,8 +89,7 @@ impl<'s> Simulation<'s> {
         let names = (0..scenario.slowness.len()).map(|at| format!("http://s{at} name={at}"));
         let specs = servers::parse(&names.collect::<Vec<_>>().join("\n")).unwrap();
         let clock = Arc::new(AtomicU64::new(0));
-        let mut roster = Roster::new(specs, algorithm.policy(0.0));
-        roster.time = Time::Simulated(Arc::clone(&clock));
+        let roster = Roster::simulated(specs, algorithm, Arc::clone(&clock));
         // The policies' own dice.
         fastrand::seed(SEED);
         let server = |_: &f64| Server { busy: 0, queue: VecDeque::new(), stalled: false };
