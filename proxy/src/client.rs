@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use hyper::header::HeaderValue;
+use hyper::{Request, header::HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -179,6 +179,11 @@ impl Exchange {
 
     pub(crate) fn set_uploading(&self, uploading: bool) {
         self.client.uploading.store(uploading, Ordering::Relaxed);
+    }
+
+    /// What of the request is logged in the end.
+    pub(crate) fn note<B>(&mut self, request: &Request<B>) {
+        self.record.note(&self.client, request);
     }
 
     /// It is this server's turn.

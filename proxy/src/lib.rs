@@ -23,6 +23,7 @@
 
 // Plain data, which any step may use.
 pub mod backend;
+pub mod access_log;
 mod clock;
 mod error;
 mod load;
@@ -41,6 +42,7 @@ mod proxy;
 mod framing;
 pub mod session;
 mod headers;
+mod trace;
 pub mod policy;
 pub mod roster;
 pub mod health;

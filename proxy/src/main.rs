@@ -45,6 +45,18 @@ fn main() -> ExitCode {
             };
         }
     };
+    match args.generated() {
+        Ok(None) => {}
+        // Whoever stopped reading has enough of it.
+        Ok(Some(text)) => {
+            let _ = io::stdout().write_all(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            return ExitCode::FAILURE;
+        }
+    }
     let settings = match Settings::try_from(args) {
         Ok(settings) => settings,
         Err(errors) => {

@@ -2,13 +2,17 @@
 //!
 //! Owns the order of the steps. Each step is a file of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hyper::{Request, Response, StatusCode, body::Incoming, upgrade::OnUpgrade};
 use ipnet::IpNet;
 use tokio::runtime::Handle;
 
 use crate::{
+    access_log::{AccessLog, Target},
     body::{Payload, Upload},
     client::{Client, Exchange},
     error::Failure,
@@ -31,6 +35,11 @@ pub struct Proxy {
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
     pub(crate) metrics: Metrics,
+    /// Whether a request without a trace begins one.
+    pub(crate) trace: bool,
+    /// Where the access log is to be, and what writes it while the proxy serves.
+    pub(crate) log_to: Option<Target>,
+    pub(crate) access_log: OnceLock<AccessLog>,
 }
 
 impl Proxy {
@@ -54,7 +63,10 @@ impl Proxy {
             host: settings.host,
             limits: settings.limits,
             drain: settings.drain,
-            metrics: Metrics::new(settings.admin.is_some()),
+            metrics: Metrics::new(settings.admin.is_some() || settings.access_log.is_some()),
+            trace: settings.trace,
+            log_to: settings.access_log,
+            access_log: OnceLock::new(),
         }))
     }
 
@@ -67,6 +79,7 @@ impl Proxy {
 /// Answers one request, whatever becomes of it.
 pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
     let mut exchange = client.begin();
+    exchange.note(&request);
     match pass(&mut exchange, request).await {
         Ok((reply, switched)) => respond::with_reply(reply, switched, exchange),
         Err(failure) => respond::with_failure(failure, exchange),
@@ -89,6 +102,7 @@ async fn pass(
     };
     let switched = headers::to_backend(&mut request, exchange.client())
         .then(|| hyper::upgrade::on(&mut request));
+    exchange.record.trace(request.headers());
     if let Some(session) = &session {
         session.to_backend(request.headers_mut());
     }

@@ -4,15 +4,22 @@
 //! end was. Two clock reads a request, at its begin and at the head of its response; a third only
 //! if the body had to be waited for. With metrics off there is none.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
-use hyper::StatusCode;
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 
 use crate::{
+    access_log::Line,
     backend::{Backend, InFlight},
+    client::Client,
     error::Failure,
     metrics::{Class, Fault},
     session::SessionKind,
+    trace,
     worker::Worker,
 };
 
@@ -33,6 +40,18 @@ pub(crate) struct Record {
     session: Option<SessionKind>,
     server: Server,
     failure: Option<&'static str>,
+    /// Of use to the access log alone; none: there is no log.
+    noted: Option<Box<Noted>>,
+}
+
+/// What the access log says of a request itself.
+#[derive(Debug)]
+struct Noted {
+    begun: SystemTime,
+    client: IpAddr,
+    method: Method,
+    uri: Uri,
+    trace: Option<String>,
 }
 
 /// Whom the request was with last.
@@ -61,6 +80,26 @@ impl Record {
             session: None,
             server: Server::Nobody,
             failure: None,
+            noted: None,
+        }
+    }
+
+    /// Keeps what the access log will say of the request, if there is one.
+    pub(crate) fn note<B>(&mut self, client: &Client, request: &Request<B>) {
+        self.noted = client.worker.proxy.access_log.get().map(|_| {
+            Box::new(Noted {
+                begun: SystemTime::now(),
+                client: client.peer,
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                trace: None,
+            })
+        });
+    }
+
+    pub(crate) fn trace(&mut self, request: &HeaderMap) {
+        if let Some(noted) = &mut self.noted {
+            noted.trace = trace::id(request).map(str::to_owned);
         }
     }
 
@@ -143,7 +182,8 @@ impl Record {
     /// Counts the request.
     pub(crate) fn end(&mut self, worker: &Worker) {
         let Some(begun) = self.begun else { return };
-        let whole = if self.streamed { nanoseconds(begun) } else { self.first_byte };
+        let over = self.streamed || self.status == 0;
+        let whole = if over { nanoseconds(begun) } else { self.first_byte };
         let numbers = worker.numbers();
         let class = Class::of(self.status) as usize;
         numbers.ended[class].add(1);
@@ -161,6 +201,30 @@ impl Record {
             numbers.first_byte.record(self.first_byte);
             numbers.whole.record(whole);
         }
+        self.log(worker, whole);
+    }
+
+    fn log(&mut self, worker: &Worker, whole: u64) {
+        let (Some(noted), Some(log)) = (self.noted.take(), worker.proxy.access_log.get()) else {
+            return;
+        };
+        let Noted { begun, client, method, uri, trace } = *noted;
+        let cancelled = (self.status == 0).then_some("cancelled");
+        log.push(Box::new(Line {
+            begun,
+            client,
+            method,
+            uri,
+            status: self.status,
+            bytes: self.sent,
+            first_byte: Duration::from_nanos(self.first_byte),
+            whole: Duration::from_nanos(whole),
+            backend: self.backend().map(|backend| backend.id().to_owned()),
+            retries: self.retries,
+            session: self.session.map(SessionKind::name),
+            trace,
+            error: self.failure.or(cancelled),
+        }));
     }
 }
 

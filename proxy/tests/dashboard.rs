@@ -98,7 +98,8 @@ impl Browser {
     async fn until(&mut self, script: &str) {
         let wanted = within(async {
             // While the page is being loaded, what it looks at may not be there.
-            let tried = format!("(() => {{ try {{ return {script}; }} catch {{ return false; }} }})()");
+            let tried =
+                format!("(() => {{ try {{ return {script}; }} catch {{ return false; }} }})()");
             while self.evaluate(&tried).await != true {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

@@ -108,6 +108,9 @@ fn process(page: &mut Page, view: &View) {
         "When the proxy started, in seconds since the epoch.",
     )
     .sample(&[], view.started);
+    let help = "Lines of the access log that were lost since writing was too slow.";
+    page.family("rondel_access_log_dropped_total", Kind::Counter, help)
+        .sample(&[], view.log_lines_dropped);
     page.family("rondel_connections_open", Kind::Gauge, "Client connections that are open.")
         .sample(&[], view.connections.open);
     page.family("rondel_connections_total", Kind::Counter, "Client connections accepted.")

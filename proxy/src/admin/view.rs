@@ -12,6 +12,7 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
+    access_log::AccessLog,
     backend::{Backend, State},
     metrics::{Class, Distribution, Fault, ServerTotals},
     proxy::Proxy,
@@ -27,6 +28,8 @@ pub(super) struct View {
     pub(super) started: u64,
     pub(super) stopping: bool,
     pub(super) requests: Requests,
+    /// Lines that the access log has lost.
+    pub(super) log_lines_dropped: u64,
     pub(super) connections: Connections,
     pub(super) sessions: SessionsView,
     pub(super) servers: Vec<ServerView>,
@@ -154,6 +157,7 @@ impl Observer {
             started: self.started,
             stopping: self.stop.is_draining(),
             requests: self.requests(),
+            log_lines_dropped: self.proxy.access_log.get().map_or(0, AccessLog::dropped),
             connections: self.connections(),
             sessions: self.sessions(),
             ring: self.proxy.roster.turns(),

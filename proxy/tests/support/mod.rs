@@ -459,8 +459,9 @@ impl ProxyProcess {
         let address = loop {
             line.clear();
             assert!(within(stderr.read_line(&mut line)).await.unwrap() > 0, "it ended at once");
-            if let Some((_, rest)) = line.split_once("address=") {
-                break rest.split_whitespace().next().unwrap().parse().unwrap();
+            let event: serde_json::Value = serde_json::from_str(&line).expect("one event a line");
+            if event["message"] == "listening" {
+                break event["address"].as_str().unwrap().parse().unwrap();
             }
         };
         Self { child, address, stderr, folder }
