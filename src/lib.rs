@@ -49,6 +49,9 @@ mod lease;
 #[expect(unsafe_code, reason = "slots hold values that outlive their membership; see `raw`")]
 mod raw;
 mod ring;
+#[cfg(rondel_steps)]
+#[doc(hidden)]
+pub mod steps;
 mod sync;
 
 pub use crate::{

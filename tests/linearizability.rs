@@ -56,6 +56,8 @@ fn bursts_of_overlapping_calls_are_linearizable() {
         drop(arena);
         tally.assert_all_dropped();
     }
+    #[cfg(rondel_steps)]
+    println!("{calls} calls, {overlapping} overlapping, {} yields", rondel::steps::yields());
     // Otherwise this test would pass, and check nothing.
     assert!(overlapping > calls / 1000, "only {overlapping} of {calls} calls overlapped another");
 }

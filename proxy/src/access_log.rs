@@ -35,6 +35,15 @@ pub enum Target {
     File(PathBuf),
 }
 
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("-"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// What is known of a request at its end.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -72,7 +81,7 @@ impl AccessLog {
         let (lines, taken) = mpsc::sync_channel(WAITING);
         let writing = thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write(sink, taken))?;
+            .spawn(move || write(sink, &taken))?;
         let writing = Mutex::new(Some(writing));
         Ok(Self { lines, dropped: AtomicU64::new(0), writing })
     }
@@ -101,7 +110,7 @@ impl AccessLog {
     }
 }
 
-fn write(mut sink: Sink, lines: Receiver<Option<Box<Line>>>) {
+fn write(mut sink: Sink, lines: &Receiver<Option<Box<Line>>>) {
     while let Ok(Some(line)) = lines.recv() {
         sink.reopen_if_moved();
         sink.write(&line);

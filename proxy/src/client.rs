@@ -9,6 +9,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use hyper::{Request, header::HeaderValue};
@@ -123,6 +124,12 @@ impl Client {
     /// An idle connection is to be closed; it is given a little time for its last bytes.
     pub(crate) fn linger(&self) {
         self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.head));
+    }
+
+    /// We are about to end: what comes on an idle connection has to come soon.
+    pub(crate) fn hurry(&self) {
+        const SOON: Duration = Duration::from_millis(500);
+        self.enter(Phase::Idle, self.worker.clock.after(SOON));
     }
 
     fn rest(&self) {

@@ -57,6 +57,7 @@ mod respond;
 pub mod admin;
 mod config;
 pub mod reload;
+pub mod supervisor;
 pub mod demo;
 pub mod telemetry;
 

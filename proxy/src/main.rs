@@ -16,6 +16,7 @@ use rondel_proxy::{
     demo::{self, DemoServer},
     reload,
     settings::{Args, Refusal, Settings},
+    supervisor::Supervisor,
     telemetry,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -99,8 +100,9 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
     let drained = background.block_on(async {
         let stop = Stop::new();
         let (ask, asked) = mpsc::channel(1);
-        tokio::spawn(obey_signals(Signals::listen()?, stop.clone(), ask));
-        let servers = settings.servers.len();
+        let supervisor = Supervisor::from_env();
+        tokio::spawn(obey_signals(Signals::listen()?, stop.clone(), ask, supervisor.clone()));
+        let summary = settings.summary();
         let _demo = play_missing_servers(&settings).await;
         let source = settings.source.clone();
         let proxy = Proxy::new(settings, background.handle())?;
@@ -114,11 +116,16 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
         }
         tracing::info!(
             address = %listeners[0].local_addr()?,
-            servers,
+            servers = summary.servers,
             workers = listeners.len(),
             admin = admin_at.map_or("off".to_owned(), |address| address.to_string()),
+            algorithm = summary.algorithm,
+            sessions = summary.sessions,
+            access_log = summary.access_log,
             "listening"
         );
+        supervisor.ready();
+        tokio::spawn(supervisor.watch(Arc::downgrade(&proxy)));
         anyhow::Ok(rondel_proxy::serve(proxy, listeners, stop).await?)
     })?;
     if drained {
@@ -184,7 +191,12 @@ impl Signals {
 
 /// The first one that ends asks for an orderly end, the second for an end. SIGHUP, what daemons read
 /// their files again for, asks for a reload.
-async fn obey_signals(mut signals: Signals, stop: Stop, reload: mpsc::Sender<()>) {
+async fn obey_signals(
+    mut signals: Signals,
+    stop: Stop,
+    reload: mpsc::Sender<()>,
+    supervisor: Supervisor,
+) {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => {}
@@ -196,6 +208,7 @@ async fn obey_signals(mut signals: Signals, stop: Stop, reload: mpsc::Sender<()>
             }
         }
         tracing::info!("stopping");
+        supervisor.stopping();
         stop.next_step();
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the order of the steps. Each step is a file of its own.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use crate::{
     roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{HostPolicy, Limits, Settings},
+    worker::Worker,
 };
 
 /// What all workers share.
@@ -40,6 +41,8 @@ pub struct Proxy {
     /// Where the access log is to be, and what writes it while the proxy serves.
     pub(crate) log_to: Option<Target>,
     pub(crate) access_log: OnceLock<AccessLog>,
+    /// Whoever serves now, for those who look after them.
+    pub(crate) workers: Mutex<Vec<Weak<Worker>>>,
 }
 
 impl Proxy {
@@ -67,6 +70,7 @@ impl Proxy {
             trace: settings.trace,
             log_to: settings.access_log,
             access_log: OnceLock::new(),
+            workers: Mutex::default(),
         }))
     }
 

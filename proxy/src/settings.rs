@@ -446,7 +446,32 @@ pub struct Settings {
     pub check: bool,
 }
 
+/// What was understood, in words for the start-up line.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is the setting of its name")]
+pub struct Summary {
+    pub servers: usize,
+    pub algorithm: String,
+    pub sessions: &'static str,
+    pub access_log: String,
+}
+
 impl Settings {
+    /// See [`Summary`]. No URL with a password gets into it.
+    pub fn summary(&self) -> Summary {
+        let name = self.algorithm.to_possible_value().map(|value| value.get_name().to_owned());
+        Summary {
+            servers: self.servers.len(),
+            algorithm: name.unwrap_or_default(),
+            sessions: match &self.sessions {
+                None => "off",
+                Some(sessions) if sessions.redis.is_some() => "redis",
+                Some(_) => "embedded",
+            },
+            access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
+        }
+    }
+
     /// What the flags leave at their defaults, for these servers: what a test or an embedder
     /// starts from.
     pub fn for_servers(servers: Vec<ServerSpec>) -> Self {
@@ -543,7 +568,7 @@ mod tests {
     fn read(config: &str, typed: &[&str]) -> Args {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rondel.toml");
-        fs::write(&path, config).unwrap();
+        std::fs::write(&path, config).unwrap();
         let path = path.to_str().unwrap();
         let typed = [&["rondel-proxy", "-f", "x", "--config", path], typed].concat();
         Args::read(typed.into_iter().map(OsString::from)).unwrap()

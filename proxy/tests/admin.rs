@@ -69,7 +69,7 @@ fn message(answer: &Answer) -> String {
 }
 
 async fn watched(servers: &str) -> TestProxy {
-    TestProxy::start_with(servers, |settings| settings.admin = admin(None)).await
+    TestProxy::start_with(servers, |settings| settings.admin = Some(admin(None))).await
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_page_of_another_site_can_neither_read_nor_change_anything() {
 #[tokio::test]
 async fn with_a_token_nothing_is_told_or_changed_without_it() {
     let proxy = TestProxy::start_with("http://127.0.0.1:1 name=a", |settings| {
-        settings.admin = admin(Some("correct-horse"));
+        settings.admin = Some(admin(Some("correct-horse")));
     })
     .await;
     let mut operator = Operator::of(&proxy);
@@ -385,7 +385,7 @@ async fn failures_retries_and_clients_that_leave_are_counted() {
 async fn sessions_are_counted_by_what_they_were() {
     let a = Server::named("a").await;
     let proxy = TestProxy::start_with(lines(&[&a]), |settings| {
-        settings.admin = admin(None);
+        settings.admin = Some(admin(None));
         settings.sessions = Some(rondel_proxy::session::SessionSettings::default());
     })
     .await;

@@ -14,7 +14,7 @@ async fn proxy_with_some_history() -> (TestProxy, Server) {
     let a = Server::named("a").await;
     let servers = format!("{} name=a weight=2\nhttp://127.0.0.1:1 name=gone max=3", a.line());
     let proxy = TestProxy::start_with(servers, |settings| {
-        settings.admin = admin(None);
+        settings.admin = Some(admin(None));
         settings.sessions = Some(rondel_proxy::session::SessionSettings::default());
     })
     .await;
@@ -53,6 +53,46 @@ async fn the_metrics_page_keeps_the_conventions() {
     }
     assert!(families.len() > 20);
     assert!(families.values().any(|family| family.kind == "histogram"));
+}
+
+#[tokio::test]
+async fn the_grafana_dashboard_and_the_alerts_use_metrics_and_labels_that_exist() {
+    let (proxy, _a) = proxy_with_some_history().await;
+    let page = ask(&proxy, "GET", "/metrics", "").await;
+    let families = families(page.text());
+    let series: HashSet<&str> = families
+        .values()
+        .flat_map(|family| &family.samples)
+        .map(|sample| sample.name.as_str())
+        .collect();
+    let labels: HashSet<&str> = families
+        .values()
+        .flat_map(|family| &family.samples)
+        .flat_map(|sample| &sample.labels)
+        .map(|(label, _)| label.as_str())
+        .chain(["instance"])
+        .collect();
+    for (file, at_least) in [("grafana.json", 15), ("alerts.yml", 8)] {
+        let path = format!("{}/dist/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let word = |char: char| !(char.is_ascii_alphanumeric() || char == '_');
+        let used: HashSet<_> =
+            text.split(word).filter(|word| word.starts_with("rondel_")).collect();
+        assert!(used.len() >= at_least, "{file}: {used:?}");
+        for name in used {
+            assert!(series.contains(name), "{file} uses {name}");
+        }
+        // `by (a, b)` names labels.
+        for by in text.split("by (").skip(1) {
+            for label in by.split(')').next().unwrap().split(", ") {
+                assert!(labels.contains(label), "{file} sums by {label}");
+            }
+        }
+    }
+    let dashboard =
+        std::fs::read_to_string(format!("{}/dist/grafana.json", env!("CARGO_MANIFEST_DIR")));
+    let dashboard: Value = serde_json::from_str(&dashboard.unwrap()).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() >= 8);
 }
 
 struct Family {

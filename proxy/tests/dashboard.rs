@@ -78,11 +78,9 @@ impl Browser {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].clone();
             }
-            match message["method"].as_str() {
-                Some("Runtime.exceptionThrown" | "Log.entryAdded") => {
-                    self.complaints.push(message["params"].to_string());
-                }
-                _ => {}
+            let complaint = ["Runtime.exceptionThrown", "Log.entryAdded"];
+            if complaint.iter().any(|method| message["method"] == *method) {
+                self.complaints.push(message["params"].to_string());
             }
         }
     }
@@ -149,7 +147,7 @@ impl Browser {
 
 async fn proxy(servers: &str, token: Option<&str>) -> (TestProxy, String) {
     let proxy = TestProxy::start_with(servers, |settings| {
-        settings.admin = admin(token);
+        settings.admin = Some(admin(token));
         settings.sessions = Some(SessionSettings::default());
     })
     .await;
@@ -280,10 +278,10 @@ async fn it_fits_every_width_in_light_and_dark_with_few_servers_and_with_many() 
         a.line(),
         b.line()
     );
-    let many: String =
-        (1..60).map(|port| format!("http://127.0.0.2:{port} weight={}\n", 1 + port % 5)).collect();
+    let many: Vec<String> =
+        (1..60).map(|port| format!("http://127.0.0.2:{port} weight={}", 1 + port % 5)).collect();
     let mut browser = Browser::start().await;
-    for (name, servers) in [("few", few), ("many", many)] {
+    for (name, servers) in [("few", few), ("many", many.join("\n"))] {
         let (proxy, url) = proxy(&servers, None).await;
         for (width, scheme) in
             [(1280, "light"), (1280, "dark"), (768, "light"), (400, "light"), (400, "dark")]

@@ -1,6 +1,6 @@
 //! The real ring behind the calls of the model.
 
-use std::sync::OnceLock;
+use std::{hint, sync::OnceLock};
 
 use rondel::{Entry, Guard, Key, Ring};
 
@@ -63,9 +63,13 @@ impl<T: Named> Subject<T> {
             Op::PopFront => self.shown(ring.pop_front(guard)),
             Op::PopBack => self.shown(ring.pop_back(guard)),
             Op::Next => self.shown(ring.next(guard)),
-            Op::NextWhere(accept) => {
-                self.shown(ring.next_where(guard, |value| accept.wants(value.name())))
-            }
+            Op::NextWhere(accept) => self.shown(ring.next_where(guard, |value| {
+                // Some take long to decide upon, so that much happens on the way.
+                for _ in 0..value.name() % 4 * 50 {
+                    hint::black_box(());
+                }
+                accept.wants(value.name())
+            })),
             Op::Lease(turns) => {
                 let mut lease = ring.lease(turns);
                 let turns = std::iter::from_fn(|| lease.next(guard));

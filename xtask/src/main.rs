@@ -5,12 +5,15 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
 mod browser;
+mod histories;
 mod lint;
 mod models;
 mod mutants;
 mod rules;
 mod run;
 mod sanitize;
+mod soak;
+mod steps;
 mod test;
 
 use std::process::ExitCode;
@@ -32,6 +35,9 @@ const COMMANDS: &[Command] = &[
         "weakens the ring, sees a model fail, ~3 min (all ~30)",
         mutants::all,
     ),
+    ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
+    ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
+    ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
     ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
@@ -60,6 +66,6 @@ fn main() -> ExitCode {
 fn list() {
     println!("usage: cargo xtask COMMAND\n");
     for (name, takes, what, _) in COMMANDS {
-        println!("  {name:8} {takes:10} {what}");
+        println!("  {name:9} {takes:20} {what}");
     }
 }

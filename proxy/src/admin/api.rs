@@ -79,8 +79,8 @@ impl From<RosterError> for Refused {
     }
 }
 
-fn bad(message: impl ToString) -> Refused {
-    Refused(StatusCode::BAD_REQUEST, message.to_string())
+fn bad(message: impl Into<String>) -> Refused {
+    Refused(StatusCode::BAD_REQUEST, message.into())
 }
 
 impl Admin {
@@ -176,7 +176,7 @@ fn spec(new: &NewServer) -> Result<ServerSpec, Refused> {
         ("name", new.name.clone()),
     ] {
         if let Some(value) = value {
-            line += &format!(" {key}={value}");
+            line.extend([" ", key, "=", &value]);
         }
     }
     let texts = [Some(&new.url), new.name.as_ref()];

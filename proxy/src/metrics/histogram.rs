@@ -131,6 +131,12 @@ impl Distribution {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ranks and times, far from the bounds"
+)]
 mod tests {
     use proptest::prelude::*;
 

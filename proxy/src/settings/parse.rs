@@ -3,7 +3,6 @@
 //! Owns the messages to whoever typed it. Never looks at two flags at once.
 
 use std::{
-    convert::Infallible,
     fs,
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -71,8 +70,12 @@ pub(super) fn read_token(file: &Path) -> Result<String, String> {
     Err(format!("{name}: a token is one line of visible characters"))
 }
 
-pub(super) fn parse_target(value: &str) -> Result<Target, Infallible> {
-    Ok(if value == "-" { Target::Stdout } else { Target::File(value.into()) })
+pub(super) fn parse_target(value: &str) -> Result<Target, String> {
+    match value {
+        "" => Err("a file or - is expected".to_owned()),
+        "-" => Ok(Target::Stdout),
+        file => Ok(Target::File(file.into())),
+    }
 }
 
 pub(super) fn parse_redis(value: &str) -> Result<String, String> {

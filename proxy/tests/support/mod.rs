@@ -410,13 +410,13 @@ impl Drop for TestProxy {
 }
 
 /// An admin listener on a free port, which needs this token, if any.
-pub fn admin(token: Option<&str>) -> Option<AdminSettings> {
-    Some(AdminSettings {
+pub fn admin(token: Option<&str>) -> AdminSettings {
+    AdminSettings {
         listen: ([127, 0, 0, 1], 0).into(),
         explicit: true,
         token: token.map(str::to_owned),
         hosts: Vec::new(),
-    })
+    }
 }
 
 pub fn lines(servers: &[&Server]) -> String {
@@ -436,17 +436,27 @@ pub fn short_limits() -> Limits {
 pub struct ProxyProcess {
     pub child: Child,
     pub address: SocketAddr,
-    stderr: BufReader<ChildStderr>,
+    stderr: Option<BufReader<ChildStderr>>,
     folder: tempfile::TempDir,
 }
 
 impl ProxyProcess {
     pub async fn start(servers: &str, flags: &[&str]) -> Self {
+        Self::start_on(0, servers, flags, &[]).await
+    }
+
+    pub async fn start_on(
+        port: u16,
+        servers: &str,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("servers.txt");
         std::fs::write(&file, servers).unwrap();
         let mut child = Command::new(binary())
-            .args(["-p", "0", "--bind", "127.0.0.1", "-f"])
+            .envs(environment.iter().copied())
+            .args(["-p", &port.to_string(), "--bind", "127.0.0.1", "-f"])
             .arg(&file)
             .args(if flags.contains(&"--health") { &[][..] } else { &["--health", "off"] })
             .args(flags)
@@ -464,7 +474,7 @@ impl ProxyProcess {
                 break event["address"].as_str().unwrap().parse().unwrap();
             }
         };
-        Self { child, address, stderr, folder }
+        Self { child, address, stderr: Some(stderr), folder }
     }
 
     /// Its servers file.
@@ -474,13 +484,33 @@ impl ProxyProcess {
 
     /// What it says next on stderr that has this in it.
     pub async fn says(&mut self, what: &str) -> String {
+        let stderr = self.stderr.as_mut().unwrap();
         let mut line = String::new();
         while !line.contains(what) {
             line.clear();
-            let read = within(self.stderr.read_line(&mut line)).await.unwrap();
+            let read = within(stderr.read_line(&mut line)).await.unwrap();
             assert!(read > 0, "it ended without a word of `{what}`");
         }
         line
+    }
+
+    /// Lets it say what it likes from now on, and does not listen.
+    pub fn ignore(&mut self) {
+        let mut stderr = self.stderr.take().unwrap();
+        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().unwrap())).unwrap().count()
+    }
+
+    /// How much memory it has, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
