@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    client::Client, clock::TICK, connection, pool, proxy::Proxy, stop::Stop, worker::Worker,
+    access_log::AccessLog, client::Client, clock::TICK, connection, metrics::Place, pool,
+    proxy::Proxy, stop::Stop, worker::Worker,
 };
 
 /// Opens one listener per worker on the same address, so that the kernel deals connections out to
@@ -57,10 +58,15 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
 pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -> io::Result<bool> {
     let connections = proxy.limits.connections.unwrap_or_else(connections_by_open_files);
     let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+    if let Some(target) = &proxy.log_to {
+        // A second call would find the first one's.
+        let _ = proxy.access_log.set(AccessLog::start(target)?);
+    }
     let mut workers = Vec::new();
+    let of = listeners.len();
     for (number, listener) in listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let worker = Arc::new(Worker::new(Arc::clone(&proxy), stop.clone()));
+        let worker = Arc::new(Worker::new(Arc::clone(&proxy), stop.clone(), Place { number, of }));
         let registered = Arc::downgrade(&worker);
         proxy.workers.lock().unwrap_or_else(PoisonError::into_inner).push(registered);
         let permits = Arc::clone(&permits);
@@ -82,6 +88,9 @@ pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -
         && !sessions.flush(FLUSH).await
     {
         tracing::warn!("the session store did not take everything in time");
+    }
+    if let Some(log) = proxy.access_log.get() {
+        log.finish();
     }
     Ok(drained)
 }

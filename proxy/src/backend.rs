@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     health::Streaks,
     load::{Load, Totals},
+    metrics::{PerWorker, ServerNumbers},
     policy::Latency,
 };
 
@@ -155,6 +156,7 @@ pub struct Backend {
     pub(crate) counters: Counters,
     pub(crate) latency: Latency,
     pub(crate) streaks: Streaks,
+    numbers: PerWorker<ServerNumbers>,
 }
 
 const OUT: u8 = 0;
@@ -182,6 +184,7 @@ impl Backend {
             counters: Counters::default(),
             latency: Latency::default(),
             streaks: Streaks::default(),
+            numbers: PerWorker::default(),
             id: spec.id,
             host: spec.host,
             port: spec.port,
@@ -289,6 +292,11 @@ impl Backend {
     /// Requests of these that it failed: no answer in time, or one with a status of 500 and above.
     pub fn failures(&self) -> u64 {
         self.counters.failures.load(Ordering::Relaxed)
+    }
+
+    /// What the workers count of it.
+    pub(crate) fn numbers(&self) -> &PerWorker<ServerNumbers> {
+        &self.numbers
     }
 
     /// Whether it may be given one more request now.

@@ -55,24 +55,32 @@ enum Lost {
     Final(Failure),
 }
 
+impl Lost {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::NeverSent(failure) | Self::Final(failure) => *failure,
+            Self::Unanswered => Failure::Cut,
+        }
+    }
+}
+
 /// Where a request waits to be sent: empty while a server has it. It is large, so it stays in one
 /// place and is not passed from hand to hand.
 type Slot = Option<Request<Upload>>;
 
 /// Sends the request to the picked server, and if that fails to others as long as it is safe.
 pub(crate) async fn forward(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     request: Request<Upload>,
     mut in_flight: InFlight,
 ) -> Result<Reply, Failure> {
-    let proxy = &exchange.client().worker.proxy;
-    let retries = &exchange.client().worker.retries;
-    retries.count_request();
+    exchange.client().worker.retries.count_request();
     let mut copy = copy_to_resend(&request);
     let mut tried = Vec::new();
     let mut fresh = false;
     // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
-    let own_host = proxy.host == HostPolicy::Backend || !request.headers().contains_key(HOST);
+    let own_host =
+        exchange.proxy().host == HostPolicy::Backend || !request.headers().contains_key(HOST);
     let mut slot = Some(request);
     loop {
         if own_host && let Some(request) = &mut slot {
@@ -80,25 +88,31 @@ pub(crate) async fn forward(
         }
         let attempted = attempt(exchange, in_flight.backend(), &mut slot, fresh).await;
         if let Some(outcome) = outcome(&attempted) {
-            proxy.roster.report(&in_flight, outcome);
+            exchange.proxy().roster.report(&in_flight, outcome);
         }
-        let failure = match attempted {
+        let lost = match attempted {
             Ok((response, link)) => return Ok(Reply { response, link, in_flight }),
-            Err(Lost::Final(failure)) => return Err(failure),
-            Err(Lost::NeverSent(failure)) => failure,
-            Err(Lost::Unanswered) => {
-                slot = copy.take().filter(|_| retries.take());
+            Err(lost) => lost,
+        };
+        let failure = lost.failure();
+        exchange.server_failed(in_flight.backend(), failure);
+        match lost {
+            Lost::Final(failure) => return Err(failure),
+            Lost::NeverSent(_) => {}
+            Lost::Unanswered => {
+                slot = copy.take().filter(|_| exchange.client().worker.retries.take());
                 // The next connection must not die of old age as well.
                 fresh = true;
-                Failure::Cut
             }
-        };
+        }
         if slot.is_none() {
             return Err(failure);
         }
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
-        in_flight = second_choice(&proxy.roster, &tried, in_flight, failure).ok_or(failure)?;
+        let roster = &exchange.proxy().roster;
+        in_flight = second_choice(roster, &tried, in_flight, failure).ok_or(failure)?;
+        exchange.record.retried();
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns the order of the steps. Each step is a file of its own.
 
 use std::{
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
 
@@ -12,11 +12,14 @@ use ipnet::IpNet;
 use tokio::runtime::Handle;
 
 use crate::{
+    access_log::{AccessLog, Target},
     body::{Payload, Upload},
     client::{Client, Exchange},
     error::Failure,
     forward::{self, Reply},
-    framing, headers, health, respond,
+    framing, headers, health,
+    metrics::Metrics,
+    respond,
     roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{HostPolicy, Limits, Settings},
@@ -32,6 +35,12 @@ pub struct Proxy {
     pub(crate) host: HostPolicy,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
+    pub(crate) metrics: Metrics,
+    /// Whether a request without a trace begins one.
+    pub(crate) trace: bool,
+    /// Where the access log is to be, and what writes it while the proxy serves.
+    pub(crate) log_to: Option<Target>,
+    pub(crate) access_log: OnceLock<AccessLog>,
     /// Whoever serves now, for those who look after them.
     pub(crate) workers: Mutex<Vec<Weak<Worker>>>,
 }
@@ -57,6 +66,10 @@ impl Proxy {
             host: settings.host,
             limits: settings.limits,
             drain: settings.drain,
+            metrics: Metrics::new(settings.admin.is_some() || settings.access_log.is_some()),
+            trace: settings.trace,
+            log_to: settings.access_log,
+            access_log: OnceLock::new(),
             workers: Mutex::default(),
         }))
     }
@@ -69,35 +82,37 @@ impl Proxy {
 
 /// Answers one request, whatever becomes of it.
 pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
-    let exchange = client.begin();
-    match pass(&exchange, request).await {
+    let mut exchange = client.begin();
+    exchange.note(&request);
+    match pass(&mut exchange, request).await {
         Ok((reply, switched)) => respond::with_reply(reply, switched, exchange),
         Err(failure) => respond::with_failure(failure, exchange),
     }
 }
 
 async fn pass(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     mut request: Request<Incoming>,
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
-    let client = exchange.client();
-    let proxy = &client.worker.proxy;
-
     framing::check_request(&request)?;
-    let session = match &proxy.sessions {
+    let session = match &exchange.proxy().sessions {
         Some(sessions) => {
             let opened = sessions.open(request.headers()).await;
-            Some(opened.map_err(|_| Failure::Store)?)
+            let session = opened.map_err(|_| Failure::Store)?;
+            exchange.record.session(session.kind());
+            Some(session)
         }
         None => None,
     };
-    let switched =
-        headers::to_backend(&mut request, client).then(|| hyper::upgrade::on(&mut request));
+    let switched = headers::to_backend(&mut request, exchange.client())
+        .then(|| hyper::upgrade::on(&mut request));
+    exchange.record.trace(request.headers());
     if let Some(session) = &session {
         session.to_backend(request.headers_mut());
     }
 
-    let picked = proxy.roster.next().ok_or(Failure::NoBackend)?;
+    let picked = exchange.proxy().roster.next().ok_or(Failure::NoBackend)?;
+    exchange.picked(picked.backend());
     let request = request.map(|body| Upload::new(body, exchange));
     let mut reply = forward::forward(exchange, request, picked).await?;
 

@@ -120,6 +120,12 @@ impl Roster {
         self.seats().iter().map(|seat| Arc::clone(&seat.backend)).collect()
     }
 
+    /// The ids of the servers, one for each turn of a lap, in the order of the turns.
+    pub fn turns(&self) -> Vec<String> {
+        let guard = rondel::pin();
+        self.ring.iter(&guard).map(|member| member.id().to_owned()).collect()
+    }
+
     /// All servers, while nobody joins or leaves.
     pub(crate) fn all(&self) -> All<'_> {
         All(self.seats())

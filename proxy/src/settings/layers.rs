@@ -5,9 +5,7 @@
 
 use std::{ffi::OsString, path::Path};
 
-use clap::{
-    ArgAction, Command, CommandFactory as _, FromArgMatches as _, Id, Parser as _, error::ErrorKind,
-};
+use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Id, error::ErrorKind};
 
 use super::{Args, BadConfiguration};
 use crate::config::{self, ConfigFile, Setting};
@@ -20,14 +18,14 @@ impl Args {
     /// When the flags, or the file, cannot be understood.
     pub fn read(typed: impl IntoIterator<Item = OsString>) -> Result<Self, Refusal> {
         let typed: Vec<OsString> = typed.into_iter().collect();
-        let args = Self::try_parse_from(&typed)?;
+        let args = Self::from_arg_matches(&Self::flags().try_get_matches_from(&typed)?)?;
         let mut args = match args.config.clone() {
             Some(path) => Self::over(&path, &typed)?,
             None => args,
         };
         if args.file.is_some() {
             args.servers = None;
-        } else if args.servers.is_none() {
+        } else if args.servers.is_none() && args.generate.is_none() {
             let why = "no servers: name their file with --file FILE, or a configuration that has \
                        [[servers]] with --config FILE\n";
             return Err(Self::command().error(ErrorKind::MissingRequiredArgument, why).into());
@@ -39,7 +37,7 @@ impl Args {
     fn over(path: &Path, typed: &[OsString]) -> Result<Self, Refusal> {
         let ConfigFile { settings, servers } = config::read(path).map_err(BadConfiguration)?;
         let mut errors = Vec::new();
-        let mut command = Self::command();
+        let mut command = Self::flags();
         for Setting { line, name, values } in settings {
             match check_setting(&command, &name, &values) {
                 Ok(id) => command = command.mut_arg(id, |arg| arg.default_values(values)),

@@ -20,6 +20,7 @@ use std::{
 
 use rondel_proxy::{
     Proxy, Stop,
+    admin::{self, AdminSettings},
     roster::Roster,
     servers,
     settings::{Limits, Settings},
@@ -340,6 +341,9 @@ pub struct TestProxy {
     pub address: SocketAddr,
     pub roster: Arc<Roster>,
     pub stop: Stop,
+    /// Where its admin listener is, if the test wants one.
+    pub admin: Option<SocketAddr>,
+    administering: Option<JoinHandle<io::Result<()>>>,
     serving: JoinHandle<io::Result<bool>>,
 }
 
@@ -358,10 +362,20 @@ impl TestProxy {
         let listeners = rondel_proxy::bind(settings.listen, settings.workers.get()).unwrap();
         let address = listeners[0].local_addr().unwrap();
         let stop = Stop::new();
+        let admin_settings = settings.admin.clone();
         let proxy = Proxy::new(settings, &Handle::current()).unwrap();
         let roster = Arc::clone(proxy.roster());
+        let (admin, administering) = match admin_settings {
+            Some(settings) => {
+                let listener = admin::bind(settings.listen).unwrap();
+                let address = listener.local_addr().unwrap();
+                let serving = admin::serve(listener, Arc::clone(&proxy), settings, stop.clone());
+                (Some(address), Some(tokio::spawn(serving)))
+            }
+            None => (None, None),
+        };
         let serving = tokio::spawn(rondel_proxy::serve(proxy, listeners, stop.clone()));
-        Self { address, roster, stop, serving }
+        Self { address, roster, stop, admin, administering, serving }
     }
 
     pub async fn connect(&self) -> Wire {
@@ -373,6 +387,13 @@ impl TestProxy {
         self.connect().await.get(path).await
     }
 
+    /// These bytes, over a connection of their own.
+    pub async fn ask(&self, request: &str) -> Answer {
+        let mut wire = self.connect().await;
+        wire.write(request).await;
+        wire.read_answer().await
+    }
+
     /// Waits for the end that `stop` asked for; true: nothing was cut.
     pub async fn ended(mut self) -> bool {
         within(&mut self.serving).await.unwrap().unwrap()
@@ -382,6 +403,19 @@ impl TestProxy {
 impl Drop for TestProxy {
     fn drop(&mut self) {
         self.stop.cut();
+        if let Some(administering) = &self.administering {
+            administering.abort();
+        }
+    }
+}
+
+/// An admin listener on a free port, which needs this token, if any.
+pub fn admin(token: Option<&str>) -> AdminSettings {
+    AdminSettings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        explicit: true,
+        token: token.map(str::to_owned),
+        hosts: Vec::new(),
     }
 }
 
@@ -435,8 +469,9 @@ impl ProxyProcess {
         let address = loop {
             line.clear();
             assert!(within(stderr.read_line(&mut line)).await.unwrap() > 0, "it ended at once");
-            if let Some((_, rest)) = line.split_once("address=") {
-                break rest.split_whitespace().next().unwrap().parse().unwrap();
+            let event: serde_json::Value = serde_json::from_str(&line).expect("one event a line");
+            if event["message"] == "listening" {
+                break event["address"].as_str().unwrap().parse().unwrap();
             }
         };
         Self { child, address, stderr: Some(stderr), folder }
