@@ -64,7 +64,7 @@ impl<T> Slot<T> {
     pub(crate) fn rehint(&self, old: Hint, new: Hint) -> bool {
         // ORDERING: E4. Release hands on the slot that is named. Failure is Relaxed: the caller
         // loads the word again.
-        self.prev.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// Says that this slot is out of the list: its hint is of no use any more.

@@ -4,12 +4,13 @@
 //! evidence that the models look where they should; `src/docs/mutants.md` is its report.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use crate::run::{Outcome, Run, root};
+use crate::run::{Ended, Outcome, Run, root};
 
 /// How many mutants the quick form tries: every so many of the list.
 const SAMPLE: usize = 6;
@@ -56,21 +57,35 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
     };
     let tree = copy_tree()?;
     let mut survivors = Vec::new();
+    let mut report = String::from(REPORT);
     for mutant in &mutants {
         let began = Instant::now();
-        let killed = mutant.is_killed(&tree)?;
-        let verdict = if killed { "killed" } else { "SURVIVED" };
-        println!("{verdict:8} {:5.1} s  {}", began.elapsed().as_secs_f64(), mutant.name);
-        if !killed {
+        let killer = mutant.killer(&tree)?;
+        let verdict = killer.as_deref().unwrap_or("NOBODY");
+        println!("{:5.1} s  {} | {verdict}", began.elapsed().as_secs_f64(), mutant.name);
+        let _ = writeln!(report, "| {} | `{}` | {verdict} |", mutant.name, mutant.file);
+        if killer.is_none() {
             survivors.push(mutant.name);
         }
     }
     println!("{} mutants, {} survived", mutants.len(), survivors.len());
+    if mutants.len() == MUTANTS.len() {
+        fs::write(root().join("src/docs/mutants.md"), report).map_err(|e| e.to_string())?;
+    }
     if survivors.is_empty() { Ok(()) } else { Err(format!("survivors: {survivors:?}")) }
 }
 
+const REPORT: &str = "\
+Each line of the ring that a proof rests upon, weakened or left out, and the first model or test
+that failed for it. Written by `cargo xtask mutants all`.
+
+| mutant | in | found by |
+| --- | --- | --- |
+";
+
 impl Mutant {
-    fn is_killed(&self, tree: &Path) -> Outcome<bool> {
+    /// The first model or test that fails for this mutant.
+    fn killer(&self, tree: &Path) -> Outcome<Option<String>> {
         let file = tree.join(self.file);
         let original = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
         if original.matches(self.from).count() != 1 {
@@ -80,20 +95,35 @@ impl Mutant {
             ));
         }
         fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
-        let killed = self.commands().iter().try_fold(false, |killed, (command, filter)| {
-            let preemptions = if matches!(self.killer, Deep(_)) { "3" } else { "" };
-            let run = || Run::cargo(command).inside(tree).env("RONDEL_PREEMPTIONS", preemptions);
-            if killed {
-                Ok(true)
-            } else if !run().arg("--no-run").works() {
-                Err(format!("{} does not compile", self.name))
-            } else {
-                // One that goes on for ever is found out as well.
-                Ok(!run().arg(filter).works_within(Duration::from_mins(15)))
-            }
-        });
+        let killer = self.first_to_fail(tree);
         fs::write(&file, original).map_err(|e| e.to_string())?;
-        killed
+        killer
+    }
+
+    fn first_to_fail(&self, tree: &Path) -> Outcome<Option<String>> {
+        let preemptions = if matches!(self.killer, Deep(_)) { "3" } else { "" };
+        let transcript = tree.join("../transcript");
+        for (command, filter) in self.commands() {
+            let run = || {
+                Run::cargo(&command)
+                    .inside(tree)
+                    .env("RONDEL_PREEMPTIONS", preemptions)
+                    // A mutant that only leaves less to explore has not been found out.
+                    .env("RONDEL_FLOORS", "off")
+            };
+            if !run().arg("--no-run").works() {
+                return Err(format!("{} does not compile", self.name));
+            }
+            match run().arg(filter).ends_within(Duration::from_mins(15), &transcript)? {
+                Ended::Well => {}
+                Ended::Badly => {
+                    let text = fs::read_to_string(&transcript).map_err(|e| e.to_string())?;
+                    return Ok(Some(first_failure(&text)));
+                }
+                Ended::Never => return Ok(Some("a model that does not end".to_owned())),
+            }
+        }
+        Ok(None)
     }
 
     /// The commands that are to fail, at least one of them, and the filter of each.
@@ -106,6 +136,13 @@ impl Mutant {
             Test(file) => vec![(format!("test --release --package rondel --test {file}"), "")],
         }
     }
+}
+
+/// The name of the thread that panicked first, which is that of its test.
+fn first_failure(transcript: &str) -> String {
+    let panicked = transcript.split("thread '").nth(1);
+    let name = panicked.and_then(|rest| rest.split('\'').next());
+    name.map_or_else(|| "a test that ends badly".to_owned(), |name| format!("`{name}`"))
 }
 
 /// A copy of what the mutants need, so that the working tree stays as it is. It lies within the
@@ -160,15 +197,15 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "E1: a link is published Relaxed",
         SLOT,
-        "self.next\n            .compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.next\n            .compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        "self.next.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        "self.next.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
         "E4: a hint is published Relaxed",
         SLOT,
-        "self.prev\n            .compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.prev\n            .compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        "self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        "self.prev.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
@@ -272,7 +309,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "C: the cursor steps off after the unlinking",
         LIST,
-        "if !self.step_off(index, before) {\n            return false;\n        }\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
+        "if !self.step_off(index, before) {\n            return false;\n        }\n        step!(SteppedOff);\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
         "let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }\n        self.step_off(index, before);",
         Model("turns"),
     ),
@@ -328,15 +365,15 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a pick takes a removed member",
         TURN,
-        "if link.is_removed() { Step::Again } else { Step::To",
-        "if false { Step::Again } else { Step::To",
+        "if link.is_removed() { Hop::Again } else { Hop::To",
+        "if false { Hop::Again } else { Hop::To",
         Model("turns"),
     ),
     mutant(
         "a pick goes on from a removed member",
         TURN,
-        "if link.is_removed() {\n            return Step::Again;",
-        "if false {\n            return Step::Again;",
+        "if link.is_removed() {\n            return Hop::Again;",
+        "if false {\n            return Hop::Again;",
         Model("turns"),
     ),
     mutant(

@@ -6,7 +6,7 @@ use super::{
     id::Key,
     record::{Change, Record},
     stats::Stats,
-    store::{BoxFuture, Loaded, Store},
+    store::{BoxFuture, Loaded, Store, StoreState},
     table::{Fresh, Row, Table},
     time,
 };
@@ -63,6 +63,10 @@ impl Store for Memory {
 
     fn settle<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, bool> {
         Box::pin(ready(true))
+    }
+
+    fn state(&self) -> StoreState {
+        StoreState::Embedded
     }
 
     fn flush(&self, _: Duration) -> BoxFuture<'_, bool> {

@@ -23,6 +23,25 @@ pub(crate) enum Loaded {
     Away(Option<Arc<Record>>),
 }
 
+/// How the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreState {
+    /// It is in this process, and always there.
+    Embedded,
+    Up,
+    Away,
+}
+
+impl StoreState {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Up => "up",
+            Self::Away => "away",
+        }
+    }
+}
+
 /// The store of the sessions, as the request path uses it.
 pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// What is known here and now, without waiting and without an allocation; `None`: ask `load`.
@@ -40,6 +59,9 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Waits until what was saved under the key is in the store, [`WAIT`] at most. If it is not by
     /// then it is forgotten, and the answer is false.
     fn settle<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, bool>;
+
+    /// Whether it answers, as far as is known.
+    fn state(&self) -> StoreState;
 
     /// Waits until everything saved is in the store, `limit` at most.
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool>;
