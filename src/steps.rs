@@ -95,8 +95,10 @@ steps! {
     TurnsFound,
 }
 
+type Handler = Option<Box<dyn FnMut(Step)>>;
+
 thread_local! {
-    static HANDLER: RefCell<Option<Box<dyn FnMut(Step)>>> = const { RefCell::new(None) };
+    static HANDLER: RefCell<Handler> = const { RefCell::new(None) };
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -106,7 +108,7 @@ static PAUSES: AtomicU64 = AtomicU64::new(0);
 /// Calls `handler` at every step of this thread while `work` runs. The handler may panic, and
 /// `work` is left by that panic; it may not make steps itself that it would have to handle.
 pub fn with<R>(handler: impl FnMut(Step) + 'static, work: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Box<dyn FnMut(Step)>>);
+    struct Restore(Handler);
     impl Drop for Restore {
         fn drop(&mut self) {
             HANDLER.set(self.0.take());
@@ -130,7 +132,7 @@ pub(crate) fn reach(step: Step) {
     // be at its end, where it has neither handler nor random numbers any more.
     let Ok(handler) = HANDLER.try_with(RefCell::take) else { return };
     if let Some(handler) = handler {
-        struct PutBack(Option<Box<dyn FnMut(Step)>>);
+        struct PutBack(Handler);
         impl Drop for PutBack {
             fn drop(&mut self) {
                 HANDLER.set(self.0.take());
@@ -165,7 +167,7 @@ fn pause_at_random(one_in: u64) {
         // ORDERING: Relaxed, a statistic.
         PAUSES.fetch_add(1, Ordering::Relaxed);
         let length = (random >> 32) % 256;
-        if length == 0 {
+        if length < 32 {
             thread::yield_now();
         }
         (0..length).for_each(|_| hint::spin_loop());

@@ -8,6 +8,8 @@ use std::{
     thread,
 };
 
+use rondel::steps::Step;
+
 use crate::{
     alone,
     common::{Random, seed, times},
@@ -64,7 +66,7 @@ fn stop_once(
     stop: usize,
     has_stopped: SyncSender<()>,
     may_go_on: Receiver<()>,
-) -> impl FnMut(rondel::steps::Step) {
+) -> impl FnMut(Step) {
     let mut number = 0;
     move |_| {
         if number == stop {
@@ -77,11 +79,7 @@ fn stop_once(
 
 /// A removal that was abandoned before it was counted stays counted as a member.
 pub(crate) fn counted_too_much(half: Half) -> usize {
-    use rondel::steps::Step;
-    let step = match half {
-        Half::Removal(step) | Half::PopFront(step) | Half::PopBack(step) => step,
-        _ => return 0,
-    };
+    let (Half::Removal(step) | Half::PopFront(step) | Half::PopBack(step)) = half else { return 0 };
     usize::from(matches!(step, Step::Marked | Step::FrontMarked))
 }
 

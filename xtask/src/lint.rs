@@ -15,6 +15,11 @@ pub(crate) fn all(_: &[String]) -> Outcome {
         .arg("--config")
         .arg("build.rustflags=['--cfg','rondel_loom','--cfg','crossbeam_loom','--deny','warnings']")
         .check()?;
+    // And so do the tests that stop threads, and those that come to the end of numbers.
+    Run::cargo("clippy --package rondel --lib --tests --target-dir target/small")
+        .arg("--config")
+        .arg("build.rustflags=['--cfg','rondel_steps','--cfg','rondel_small','--deny','warnings']")
+        .check()?;
     Run::cargo("doc --workspace --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "--deny warnings")
         .check()?;

@@ -66,7 +66,7 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 90.0;
 const LEFT: f64 = 52.0;
 const GAP: f64 = 44.0;
-const TOP: f64 = 52.0;
+const TOP: f64 = 68.0;
 
 fn drawing(csv: &str, machine: &str) -> Outcome<String> {
     let rows: Vec<Vec<f64>> = csv
