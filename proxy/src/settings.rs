@@ -6,6 +6,7 @@
 mod generate;
 mod limits;
 mod parse;
+mod summary;
 
 use std::{
     ffi::OsString,
@@ -24,7 +25,6 @@ use http::uri::PathAndQuery;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
-pub use self::limits::Limits;
 use self::{
     generate::Generate,
     parse::{
@@ -32,6 +32,7 @@ use self::{
         parse_redis, parse_target, parse_time, parse_wait, parse_z0, read_secrets, read_token,
     },
 };
+pub use self::{limits::Limits, summary::Summary};
 use crate::{
     access_log::Target,
     admin::AdminSettings,
@@ -62,7 +63,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE", env = "RONDEL_FILE")]
     file: Option<PathBuf>,
 
-    /// Configuration in TOML: any of these flags by its long name, and [[servers]]
+    /// Configuration in TOML: any of these flags by its long name, and `[[servers]]`
     #[arg(long, value_name = "FILE", env = "RONDEL_CONFIG")]
     config: Option<PathBuf>,
 
@@ -446,32 +447,7 @@ pub struct Settings {
     pub check: bool,
 }
 
-/// What was understood, in words for the start-up line.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each is the setting of its name")]
-pub struct Summary {
-    pub servers: usize,
-    pub algorithm: String,
-    pub sessions: &'static str,
-    pub access_log: String,
-}
-
 impl Settings {
-    /// See [`Summary`]. No URL with a password gets into it.
-    pub fn summary(&self) -> Summary {
-        let name = self.algorithm.to_possible_value().map(|value| value.get_name().to_owned());
-        Summary {
-            servers: self.servers.len(),
-            algorithm: name.unwrap_or_default(),
-            sessions: match &self.sessions {
-                None => "off",
-                Some(sessions) if sessions.redis.is_some() => "redis",
-                Some(_) => "embedded",
-            },
-            access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
-        }
-    }
-
     /// What the flags leave at their defaults, for these servers: what a test or an embedder
     /// starts from.
     pub fn for_servers(servers: Vec<ServerSpec>) -> Self {
