@@ -7,6 +7,7 @@ mod generate;
 mod layers;
 mod limits;
 mod parse;
+mod summary;
 
 use std::{
     io,
@@ -28,7 +29,7 @@ use self::{
         parse_redis, parse_target, parse_time, parse_wait, parse_z0, read_secrets, read_token,
     },
 };
-pub use self::{layers::Refusal, limits::Limits};
+pub use self::{layers::Refusal, limits::Limits, summary::Summary};
 use crate::{
     access_log::Target,
     admin::AdminSettings,
@@ -363,32 +364,7 @@ pub struct Settings {
     pub check: bool,
 }
 
-/// What was understood, in words for the start-up line.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each is the setting of its name")]
-pub struct Summary {
-    pub servers: usize,
-    pub algorithm: String,
-    pub sessions: &'static str,
-    pub access_log: String,
-}
-
 impl Settings {
-    /// See [`Summary`]. No URL with a password gets into it.
-    pub fn summary(&self) -> Summary {
-        let name = self.algorithm.to_possible_value().map(|value| value.get_name().to_owned());
-        Summary {
-            servers: self.servers.len(),
-            algorithm: name.unwrap_or_default(),
-            sessions: match &self.sessions {
-                None => "off",
-                Some(sessions) if sessions.redis.is_some() => "redis",
-                Some(_) => "embedded",
-            },
-            access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
-        }
-    }
-
     /// What the flags leave at their defaults, for these servers: what a test or an embedder
     /// starts from.
     pub fn for_servers(servers: Vec<ServerSpec>) -> Self {
