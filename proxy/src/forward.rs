@@ -58,11 +58,13 @@ enum Lost {
 /// place and is not passed from hand to hand.
 type Slot = Option<Request<Upload>>;
 
-/// Sends the request to the picked server, and if that fails to others as long as it is safe.
+/// Sends the request to the picked server, and if that fails to others as long as it is safe and
+/// the client is not bound to this one.
 pub(crate) async fn forward(
     exchange: &Exchange,
     request: Request<Upload>,
     mut in_flight: InFlight,
+    bound: bool,
 ) -> Result<Reply, Failure> {
     let proxy = &exchange.client().worker.proxy;
     let retries = &exchange.client().worker.retries;
@@ -93,19 +95,20 @@ pub(crate) async fn forward(
         }
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
-        in_flight = second_choice(&proxy.rotation, &tried, in_flight, failure).ok_or(failure)?;
+        let others = (!bound).then_some(&proxy.rotation);
+        in_flight = second_choice(others, &tried, in_flight, failure).ok_or(failure)?;
     }
 }
 
 fn second_choice(
-    rotation: &Rotation,
+    others: Option<&Rotation>,
     tried: &[u32],
     last: InFlight,
     failure: Failure,
 ) -> Option<InFlight> {
     // A lone server that closed an old connection under us is as well as before.
     let again = failure == Failure::Cut && tried.len() == 1;
-    rotation.another(tried).or_else(|| again.then_some(last))
+    others.and_then(|rotation| rotation.another(tried)).or_else(|| again.then_some(last))
 }
 
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.

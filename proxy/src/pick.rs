@@ -47,6 +47,13 @@ impl Rotation {
         }
     }
 
+    /// The server of this id, if it can take a request. This is not a turn either.
+    pub(crate) fn named(&self, id: &str) -> Option<InFlight> {
+        let guard = rondel::pin();
+        let named = self.ring.iter(&guard).find(|backend| backend.id() == id)?;
+        Arc::clone(&named).enter().ok()
+    }
+
     /// A second choice: somebody who is not in `tried`. This is not a turn: the shared cursor
     /// stays where it is, so that nobody is passed over because another one failed.
     pub(crate) fn another(&self, tried: &[u32]) -> Option<InFlight> {

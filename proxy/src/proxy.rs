@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use tokio::runtime::Handle;
 
 use crate::{
+    affinity::{self, Pick},
     body::{Payload, Upload},
     client::{Client, Exchange},
     error::Failure,
@@ -17,13 +18,14 @@ use crate::{
     pick::Rotation,
     respond,
     session::{SessionSetupError, Sessions},
-    settings::{HostPolicy, Limits, Settings},
+    settings::{Affinity, HostPolicy, Limits, Settings},
 };
 
 /// What all workers share.
 #[derive(Debug)]
 pub struct Proxy {
     pub(crate) rotation: Rotation,
+    pub(crate) affinity: Affinity,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) host: HostPolicy,
@@ -41,6 +43,7 @@ impl Proxy {
         let sessions = settings.sessions.map(|chosen| Sessions::new(chosen, background));
         Ok(Arc::new(Self {
             rotation: Rotation::new(settings.servers),
+            affinity: settings.affinity,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
@@ -80,9 +83,10 @@ async fn pass(
         session.to_backend(request.headers_mut());
     }
 
-    let picked = proxy.rotation.next().ok_or(Failure::NoBackend)?;
+    let Pick { in_flight, bound } = affinity::pick(proxy, session.as_ref())?;
     let request = request.map(|body| Upload::new(body, exchange));
-    let mut reply = forward::forward(exchange, request, picked).await?;
+    let forwarded = forward::forward(exchange, request, in_flight, bound).await;
+    let mut reply = forwarded.map_err(|why| if bound { affinity::only_one(why) } else { why })?;
 
     if reply.response.status() == StatusCode::SWITCHING_PROTOCOLS && switched.is_none() {
         return Err(Failure::BadResponse);

@@ -121,6 +121,7 @@ impl Args {
             },
             redis: self.redis.clone(),
             secure: false,
+            reissue: self.affinity == Affinity::Prefer,
         })
     }
 }
@@ -132,10 +133,15 @@ enum Algorithm {
     Rr,
 }
 
+/// Whether a client goes back to the server it had, which its session cookie names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Affinity {
+pub enum Affinity {
     /// Every server serves any request
     None,
+    /// It does if that server can take it; if not, another one does, and is its own from then on
+    Prefer,
+    /// It does, and is refused (503) if that server cannot take it
+    Strict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -168,6 +174,8 @@ pub struct Settings {
     pub servers: Vec<ServerSpec>,
     /// None: sessions are off.
     pub sessions: Option<SessionSettings>,
+    /// See [`Affinity`].
+    pub affinity: Affinity,
     /// Clients whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
     /// See [`HostPolicy`].
@@ -222,6 +230,7 @@ impl Settings {
             listen: (IpAddr::from([127, 0, 0, 1]), 0).into(),
             servers,
             sessions: None,
+            affinity: Affinity::None,
             trusted: Vec::new(),
             host: HostPolicy::Pass,
             workers: NonZeroUsize::MIN,
@@ -255,6 +264,9 @@ impl TryFrom<Args> for Settings {
             errors.push(error);
             Vec::new()
         });
+        if args.session == Switch::Off && args.affinity != Affinity::None {
+            errors.push("--affinity needs sessions: the server stands in their cookie".to_owned());
+        }
         if !errors.is_empty() {
             return Err(BadConfiguration(errors));
         }
@@ -262,6 +274,7 @@ impl TryFrom<Args> for Settings {
             listen: (args.bind, args.port).into(),
             servers,
             sessions: args.sessions(secrets),
+            affinity: args.affinity,
             trusted: args.trusted_proxy,
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),

@@ -59,6 +59,11 @@ impl Key {
     pub(crate) const PREFIX: &str = "rondel:s:";
     const HASH: usize = 22;
 
+    /// Where it is remembered that the session was ended: in the same slot of a cluster.
+    pub(crate) fn tombstone(&self) -> String {
+        format!("rondel:x:{{{self}}}")
+    }
+
     /// The key as a header value, for `Rondel-Session`.
     pub(crate) fn header_value(&self) -> HeaderValue {
         // A key is base64url behind a fixed prefix; the fallback is never taken.
@@ -66,9 +71,8 @@ impl Key {
     }
 
     /// Reads a whole key as it stands in the store.
-    #[cfg(test)]
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Some(Self(text.strip_prefix(Self::PREFIX)?.as_bytes().try_into().ok()?))
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        Some(Self(text.strip_prefix(Self::PREFIX.as_bytes())?.try_into().ok()?))
     }
 }
 
@@ -94,7 +98,7 @@ mod tests {
         // printf '\0%.0s' {1..16} | sha256sum: 374708ff f7719dd5 979ec875 d56cd228 6f6d3cf7 ...
         let key = Id::from_bytes([0; 16]).key();
         assert_eq!(key.to_string(), "rondel:s:N0cI__dxndWXnsh11WzSKG");
-        assert_eq!(Key::parse(&key.to_string()), Some(key));
+        assert_eq!(Key::parse(key.to_string().as_bytes()), Some(key));
     }
 
     #[test]

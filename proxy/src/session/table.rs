@@ -14,6 +14,7 @@ use moka::{
 };
 
 use super::{
+    epoch::Fresh,
     id::Key,
     record::{Change, Record},
 };
@@ -31,15 +32,6 @@ pub(crate) struct Row {
     pub(crate) fresh: Fresh,
     /// How long the row is kept, from when it was put.
     pub(crate) keep: Duration,
-}
-
-/// How long a row is taken for the truth.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fresh {
-    /// This table is the truth.
-    Always,
-    /// A copy: until then, and as long as no general invalidation came since.
-    Until(Instant, u64),
 }
 
 impl Table {
@@ -75,13 +67,20 @@ impl Table {
 
     /// Carries out a change where the record is known and not gone; changes of one key come one
     /// after the other. `keep`: for how long the changed row is kept.
-    pub(crate) fn change(&self, key: Key, change: &Change, keep: Duration) {
+    /// `renew` says how fresh it is then.
+    pub(crate) fn change(
+        &self,
+        key: Key,
+        change: &Change,
+        keep: Duration,
+        renew: impl FnOnce(Fresh) -> Fresh,
+    ) {
         self.0.entry(key).and_compute_with(|entry| {
             let Some(row) = entry.map(moka::Entry::into_value) else { return Op::Nop };
             let Some(known) = row.record else { return Op::Nop };
             let mut record = Record::clone(&known);
             record.apply(change);
-            Op::Put(Row { record: Some(Arc::new(record)), fresh: row.fresh, keep })
+            Op::Put(Row { record: Some(Arc::new(record)), fresh: renew(row.fresh), keep })
         });
     }
 }
