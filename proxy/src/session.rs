@@ -20,6 +20,7 @@ mod cookie;
 mod epoch;
 mod id;
 mod jwt;
+mod memo;
 mod memory;
 mod queue;
 mod record;
@@ -38,8 +39,9 @@ use tokio::runtime::Handle;
 use self::{
     answer::{Answer, Order, SESSION, Said},
     cache::Cached,
-    cookie::{BackendId, Cookies, Ticket},
+    cookie::{BackendId, Cookies},
     id::{Id, Key},
+    memo::Verified,
     memory::Memory,
     record::{Field, Lifetime, Record},
     redis::Redis,
@@ -212,7 +214,7 @@ impl Sessions {
             None
         } else {
             let known = match shared.cookies.read(request) {
-                Some(ticket) => shared.known(ticket, &mut budget).await?,
+                Some(verified) => shared.known(verified, &mut budget).await?,
                 None => None,
             };
             match known {
@@ -241,10 +243,10 @@ impl Shared {
     /// The session of a good cookie; `None` if its record is gone.
     async fn known(
         &self,
-        ticket: Ticket,
+        verified: Verified,
         budget: &mut Budget,
     ) -> Result<Option<Live>, StoreUnavailable> {
-        let key = ticket.id.key();
+        let Verified { ticket, key } = verified;
         let loaded = match self.store.peek(&key) {
             Some(loaded) => loaded,
             None => self.store.load(&key, budget).await,
@@ -439,3 +441,6 @@ impl fmt::Debug for Session {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

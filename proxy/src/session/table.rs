@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ use super::{
 
 /// A map from keys to rows.
 #[derive(Clone)]
-pub(crate) struct Table(Cache<Key, Row>);
+pub(crate) struct Table(Cache<Key, Row, BuildHasherDefault<KeyHasher>>);
 
 /// What is known under one key.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl Table {
                         on_evicted();
                     }
                 })
-                .build(),
+                .build_with_hasher(BuildHasherDefault::default()),
         )
     }
 
@@ -95,6 +96,25 @@ impl Row {
     fn weight(&self) -> u32 {
         let record = self.record.as_ref().map_or(0, |record| record.weight());
         u32::try_from(record + 200).unwrap_or(u32::MAX)
+    }
+}
+
+/// Keys are hashes already, and nobody can choose one: its text has only to be folded.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..piece.len()].copy_from_slice(piece);
+            let mixed = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            self.0 = mixed ^ (mixed >> 32);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -13,7 +13,7 @@ const BATCH: usize = 200;
 /// Between two tries, at first and at most; what the store refuses is tried less often.
 const RETRY: Duration = Duration::from_millis(100);
 const REFUSED: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Proxies that have waited for the same store do not all write at once when it is back.
 const JITTER: Duration = Duration::from_millis(500);
 

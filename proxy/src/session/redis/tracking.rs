@@ -9,7 +9,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use fred::{
     clients::Client,
-    error::Error,
+    error::{Error, ErrorKind},
     interfaces::{ClientInterface, ClientLike, EventInterface, TrackingInterface},
     types::{
         client::{Invalidation, Toggle},
@@ -19,6 +19,7 @@ use fred::{
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::{
@@ -27,21 +28,41 @@ use super::{
 };
 
 const PAUSE: Duration = Duration::from_millis(50);
+/// A server that refuses to tell of changes is not asked all the time.
+const REFUSED: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// In a row, each of them as long as a time-out, before the client is made to connect anew.
+const MOST_FAILURES: u32 = 20;
 
 /// Tells `listener` of changes, for ever. `login`: how to post a sentry; without one nobody hears
 /// of a `FLUSHALL`, so changes do not count as reported.
 pub(super) async fn watch(client: Client, login: Option<Login>, listener: Arc<dyn Listener>) {
+    let mut failures = 0;
     loop {
         if client.wait_for_connect().await.is_ok() {
             let news = News::of(&client);
             match begin(&client, login.as_ref()).await {
                 Ok(sentries) => {
+                    failures = 0;
                     listener.doubt_everything(login.is_some());
                     let why = news.pass_on(&*listener, sentries).await;
                     tracing::debug!(why, "what is known of sessions may be old");
                     listener.doubt_everything(false);
                 }
-                Err(error) => tracing::debug!(%error, "Redis does not tell of changes yet"),
+                Err(error) => {
+                    tracing::debug!(%error, "Redis does not tell of changes yet");
+                    if error.is_silence() {
+                        failures += 1;
+                    } else {
+                        tokio::time::sleep(REFUSED).await;
+                    }
+                }
+            }
+            if failures >= MOST_FAILURES {
+                failures = 0;
+                // The client holds on to a server that hangs; another one may have taken over.
+                let begun_anew = timeout(PATIENCE, client.force_reconnection()).await;
+                tracing::debug!(?begun_anew, "connecting anew");
             }
         }
         tokio::time::sleep(PAUSE).await;
@@ -54,6 +75,15 @@ enum Refused {
     Command(#[from] Error),
     #[error("{0}")]
     Sentry(#[from] io::Error),
+}
+
+impl Refused {
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Command(error) => *error.kind() == ErrorKind::Timeout,
+            Self::Sentry(error) => error.kind() == io::ErrorKind::TimedOut,
+        }
+    }
 }
 
 async fn begin(client: &Client, login: Option<&Login>) -> Result<JoinSet<Alarm>, Refused> {
