@@ -423,6 +423,7 @@ impl fmt::Debug for SessionSettings {
             .field("fail", &self.fail)
             .field("redis", &self.redis.is_some())
             .field("secure", &self.secure)
+            .field("reissue", &self.reissue)
             .finish()
     }
 }

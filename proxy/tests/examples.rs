@@ -1,13 +1,15 @@
 //! The backends of `docs/sessions.md`, each of them run. Python 3 and Node have to be there.
 
 mod support;
+#[path = "../examples/visits.rs"]
+#[expect(dead_code, reason = "here it is no program of its own")]
+mod visits;
 #[path = "support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod redis;
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -48,14 +50,6 @@ fn script(name: &str) -> String {
     format!("{}/examples/sessions/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Cargo builds examples with the tests, next to the program.
-fn rust_example(name: &str) -> String {
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_rondel-proxy"));
-    let built = program.with_file_name("examples").join(name);
-    assert!(built.exists(), "cargo build -p rondel-proxy --examples has to come first");
-    built.to_string_lossy().into_owned()
-}
-
 async fn get(wire: &mut Wire, cookie: &mut String) -> String {
     wire.write(format!("GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n")).await;
     let answer = wire.read_answer().await;
@@ -72,10 +66,13 @@ async fn a_count_goes_on_over_backends_in_three_languages() {
     let any = "0".to_owned();
     let backends = [
         Backend::start("python", "python3", &[script("visits.py"), any.clone()]),
-        Backend::start("node", "node", &[script("visits.mjs"), any.clone()]),
-        Backend::start("rust", &rust_example("visits"), &[any]),
+        Backend::start("node", "node", &[script("visits.mjs"), any]),
     ];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let rust = format!("http://{} name=rust\n", listener.local_addr().expect("its address"));
+    tokio::spawn(visits::serve(listener));
     let lines: String = backends.iter().map(|backend| backend.line.as_str()).collect();
+    let lines = lines + &rust;
     let proxy = TestProxy::start_with(lines, |settings| {
         settings.sessions = Some(SessionSettings::default());
     })

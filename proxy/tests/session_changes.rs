@@ -250,7 +250,7 @@ fn an_end_is_written_also_when_redis_is_full_and_nothing_else_is() {
 
 /// The rights that `docs/sessions.md` gives to the proxy; it needs no other ones.
 const RIGHTS: &str = "resetkeys ~rondel:* resetchannels -@all +hello +ping +client|tracking \
-                      +client|setname +hgetall +hset +hdel +del +exists +expireat";
+                      +client|id +info +hgetall +hset +hdel +del +exists +expireat";
 
 #[test]
 fn the_least_rights_of_the_handbook_are_enough_and_are_not_more() {

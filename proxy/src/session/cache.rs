@@ -11,13 +11,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -163,12 +163,11 @@ impl Inner {
             return;
         }
         desk.overtake(&key);
-        match Record::from_change(key, &change) {
-            Some(record) => self.keep(key, Some(record), false),
-            None => {
-                let renew = |fresh| self.epoch.changed(fresh);
-                self.table.change(key, &change, time::until(change.expires), renew);
-            }
+        if let Some(record) = Record::from_change(key, &change) {
+            self.keep(key, Some(record), false);
+        } else {
+            let renew = |fresh| self.epoch.changed(fresh);
+            self.table.change(key, &change, time::until(change.expires), renew);
         }
         let dropped = desk.queue.push(key, Write::Save(change));
         drop(desk);

@@ -51,15 +51,12 @@ impl Queue {
         if self.is_deleted(&key) {
             return None;
         }
-        let ticketed = match self.remove(&key) {
-            Some(mut earlier) => {
-                earlier.write.merge(write);
-                earlier
-            }
-            None => {
-                self.next_turn += 1;
-                Ticketed { turn: self.next_turn, write }
-            }
+        let ticketed = if let Some(mut earlier) = self.remove(&key) {
+            earlier.write.merge(write);
+            earlier
+        } else {
+            self.next_turn += 1;
+            Ticketed { turn: self.next_turn, write }
         };
         self.insert(key, ticketed);
         self.drop_oldest()

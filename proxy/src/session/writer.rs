@@ -46,7 +46,7 @@ async fn rest(inner: &Inner, pause: &mut Duration, least: Duration) {
         if inner.breaker.is_open() {
             inner.breaker.closed().await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     tokio::select! {

@@ -1,5 +1,7 @@
 //! The session layer of a proxy without the rest of it, and clients that speak to it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     sync::Arc,
     thread,

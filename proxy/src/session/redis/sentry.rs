@@ -5,7 +5,7 @@
 //! also how a silent loss of the server is noticed, without a command being sent: the system's own
 //! keep-alive ends the connection. Where another server may take over, it asks now and then.
 
-use std::{io, time::Duration};
+use std::{fmt::Write as _, io, time::Duration};
 
 use fred::types::config::Server;
 use socket2::{SockRef, TcpKeepalive};
@@ -122,7 +122,8 @@ async fn until_ready(stream: &mut TcpStream) -> io::Result<()> {
 fn words(words: &[&str]) -> Vec<u8> {
     let mut command = format!("*{}\r\n", words.len());
     for word in words {
-        command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        // Writing to a string cannot fail.
+        let _ = write!(command, "${}\r\n{word}\r\n", word.len());
     }
     command.into_bytes()
 }

@@ -73,6 +73,8 @@ pub(super) async fn watch(client: Client, login: Option<Login>, listener: Arc<dy
 enum Refused {
     #[error("{}", .0.details())]
     Command(#[from] Error),
+    #[error("the client does not say where it is connected")]
+    Unknown,
     #[error("{0}")]
     Sentry(#[from] io::Error),
 }
@@ -81,14 +83,20 @@ impl Refused {
     fn is_silence(&self) -> bool {
         match self {
             Self::Command(error) => *error.kind() == ErrorKind::Timeout,
+            Self::Unknown => false,
             Self::Sentry(error) => error.kind() == io::ErrorKind::TimedOut,
         }
     }
 }
 
 async fn begin(client: &Client, login: Option<&Login>) -> Result<JoinSet<Alarm>, Refused> {
+    let servers = client.active_connections();
+    if servers.is_empty() {
+        // The client learns of its connections by CLIENT ID, which may be forbidden.
+        return Err(Refused::Unknown);
+    }
     let mut sentries = JoinSet::new();
-    for server in client.active_connections() {
+    for server in servers {
         if client.is_clustered() {
             track(&client.with_cluster_node(server.clone())).await?;
         } else {
