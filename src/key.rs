@@ -23,7 +23,7 @@ use crate::raw::MemberId;
 ///
 /// # Limits
 ///
-/// A slot names 2^38 members one after the other and is then left unused.
+/// A slot names 2^37 - 1 members one after the other and is then left unused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     ring: NonZeroU64,

@@ -41,6 +41,8 @@ extern crate alloc;
 
 mod cursor;
 mod entry;
+#[cfg(any(doc, doctest))]
+pub mod docs;
 mod error;
 mod guard;
 mod iter;
@@ -49,6 +51,9 @@ mod lease;
 #[expect(unsafe_code, reason = "slots hold values that outlive their membership; see `raw`")]
 mod raw;
 mod ring;
+#[cfg(rondel_steps)]
+#[doc(hidden)]
+pub mod steps;
 mod sync;
 
 pub use crate::{

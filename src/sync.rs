@@ -36,6 +36,16 @@ impl<T> UnsafeCell<T> {
     }
 }
 
+/// Names a place between two steps of the algorithm. Nothing at all, except under the cfg
+/// `rondel_steps`, where a test may stop the thread there, or let it die: see `steps`.
+macro_rules! step {
+    ($step:ident) => {
+        #[cfg(rondel_steps)]
+        crate::steps::reach(crate::steps::Step::$step)
+    };
+}
+pub(crate) use step;
+
 /// Waits after the `failures`-th lost race for one word, longer each time.
 ///
 /// The thread that won goes on with the word in its cache: letting it take some turns before

@@ -87,7 +87,7 @@ fn values_go_while_their_ring_lives_on() {
     tally.assert_sound();
     assert_eq!(ring.iter(&pin()).filter(|entry| entry.name() % 10 == 0).count(), 100);
     drop(ring);
-    tally.assert_all_dropped();
+    tally.await_all_dropped();
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn a_thread_that_goes_on_keeps_no_more_than_a_bag_of_them() {
         ring.clear();
         pin_until("most are dropped", || tally.alive() <= BAG);
     });
-    pin_until("all are dropped, now that the thread has ended", || tally.alive() == 0);
-    tally.assert_all_dropped();
+    // Now that the thread has ended.
+    tally.await_all_dropped();
 }
 
 #[test]
@@ -127,8 +127,7 @@ fn a_stalled_guard_delays_every_drop_and_then_all_come() {
     pin_until("all are dropped", || tally.alive() == 0);
     let later = elsewhere(|| churn(rounds));
     assert!(later <= grown, "slot {later}, though there were {grown} to use again");
-    pin_until("all are dropped", || tally.alive() == 0);
-    tally.assert_all_dropped();
+    tally.await_all_dropped();
 }
 
 #[test]
@@ -198,7 +197,7 @@ fn a_ring_may_be_dropped_on_another_thread() {
     let ring: Ring<Counted> = (0..100).map(|name| tally.value(name)).collect();
     ring.retain(|value| value.name() % 2 == 0);
     elsewhere(move || drop(ring));
-    tally.assert_all_dropped();
+    tally.await_all_dropped();
 }
 
 #[test]
@@ -217,7 +216,7 @@ fn the_last_owner_of_a_shared_ring_drops_it() {
         }
         drop(ring);
     });
-    tally.assert_all_dropped();
+    tally.await_all_dropped();
 }
 
 /// A value whose drop inserts into, and removes from, another ring.
@@ -283,5 +282,5 @@ fn a_ring_may_be_used_while_a_thread_ends() {
     pin_until("the removed and the clone are dropped", || tally.alive() == 1);
     assert_eq!(tally.created(), 3);
     drop(ring);
-    tally.assert_all_dropped();
+    tally.await_all_dropped();
 }

@@ -8,9 +8,10 @@
 
 use std::{
     collections::HashSet,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst},
     },
     thread,
 };
@@ -20,6 +21,7 @@ use rondel::{Cursor, Entry, Guard, Key, Ring, pin};
 use crate::common::{
     Random,
     counted::{Counted, Tally},
+    idle,
     meeting::Meeting,
     pin_until, seed, times,
 };
@@ -56,7 +58,7 @@ fn threads_that_mix_all_calls_leave_the_ring_whole() {
         pin_until("all that was removed is dropped", || tally.alive() == ring.len());
         tally.assert_sound();
         drop(ring);
-        tally.assert_all_dropped();
+        tally.await_all_dropped();
     }
 }
 
@@ -91,7 +93,7 @@ fn a_retain_beside_other_calls_leaves_only_whom_it_kept() {
     }
     let Arena { ring, tally, .. } = arena;
     drop(ring);
-    tally.assert_all_dropped();
+    tally.await_all_dropped();
 }
 
 #[test]
@@ -131,6 +133,62 @@ fn of_many_removers_of_one_member_one_wins() {
             });
         }
     });
+}
+
+#[test]
+fn laps_from_both_ends_show_those_who_stay_once_and_in_order() {
+    let mut random = Random::new(seed());
+    let ring = Ring::new();
+    let stay: Vec<_> = (0..3).map(|name| ring.push_back(name)).collect();
+    let over = AtomicBool::new(false);
+    let guests = u32::MAX;
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let (ring, stay, over, mut random) = (&ring, &stay, &over, random.fork());
+            scope.spawn(move || {
+                while !over.load(SeqCst) {
+                    let beside = stay[random.within(0..stay.len())];
+                    let one = ring.insert_after(beside, guests).expect("it stays");
+                    let other = ring.insert_before(beside, guests).expect("it stays");
+                    // At the ends too.
+                    let (first, last) = (ring.push_front(guests), ring.push_back(guests));
+                    assert!([one, other, last, first].into_iter().all(|key| ring.remove(key)));
+                }
+            });
+        }
+        let laps = times(60_000, 100);
+        let result = panic::catch_unwind(AssertUnwindSafe(|| {
+            for _ in 0..laps {
+                assert_lap_in_order(&ring, &stay, &mut random);
+            }
+        }));
+        over.store(true, SeqCst);
+        result.unwrap_or_else(|panic| panic::resume_unwind(panic));
+    });
+    assert_eq!(ring.len(), stay.len());
+}
+
+/// One lap, from whichever ends: nobody is shown twice, and those who stay as they stand.
+fn assert_lap_in_order(ring: &Ring<u32>, stay: &[Key], random: &mut Random) {
+    let guard = pin();
+    let mut iter = ring.iter(&guard);
+    let (mut front, mut back) = (Vec::new(), Vec::new());
+    loop {
+        idle(random.within(0..30));
+        let (shown, next) = if random.one_in(2) {
+            (&mut front, iter.next())
+        } else {
+            (&mut back, iter.next_back())
+        };
+        let Some(entry) = next else { break };
+        shown.push(entry.key());
+    }
+    assert!(iter.next().is_none() && iter.next_back().is_none(), "the lap is over");
+    front.extend(back.into_iter().rev());
+    let distinct: HashSet<_> = front.iter().collect();
+    assert_eq!(distinct.len(), front.len(), "nobody twice: {front:?}");
+    front.retain(|key| stay.contains(key));
+    assert_eq!(front, stay);
 }
 
 /// One ring and its books.

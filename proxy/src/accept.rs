@@ -6,7 +6,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     thread,
     time::Duration,
 };
@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    client::Client, clock::TICK, connection, pool, proxy::Proxy, stop::Stop, worker::Worker,
+    access_log::AccessLog, client::Client, clock::TICK, connection, metrics::Place, pool,
+    proxy::Proxy, stop::Stop, worker::Worker,
 };
 
 /// Opens one listener per worker on the same address, so that the kernel deals connections out to
@@ -57,10 +58,17 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
 pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -> io::Result<bool> {
     let connections = proxy.limits.connections.unwrap_or_else(connections_by_open_files);
     let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+    if let Some(target) = &proxy.log_to {
+        // A second call would find the first one's.
+        let _ = proxy.access_log.set(AccessLog::start(target)?);
+    }
     let mut workers = Vec::new();
+    let of = listeners.len();
     for (number, listener) in listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let worker = Arc::new(Worker::new(Arc::clone(&proxy), stop.clone()));
+        let worker = Arc::new(Worker::new(Arc::clone(&proxy), stop.clone(), Place { number, of }));
+        let registered = Arc::downgrade(&worker);
+        proxy.workers.lock().unwrap_or_else(PoisonError::into_inner).push(registered);
         let permits = Arc::clone(&permits);
         let (report, ended) = oneshot::channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
@@ -81,7 +89,38 @@ pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -
     {
         tracing::warn!("the session store did not take everything in time");
     }
+    if let Some(log) = proxy.access_log.get() {
+        log.finish();
+    }
     Ok(drained)
+}
+
+/// How long a client may take to shake hands with a listener that is about to be closed.
+const HANDSHAKE: Duration = Duration::from_millis(50);
+
+/// The kernel drops the first packet of each new connection to this socket. The client sends it
+/// again after a second; by then the socket is closed, and the packet finds the listener of the
+/// process that has taken over, or is refused if there is none.
+#[cfg(target_os = "linux")]
+fn ignore_new_clients(listener: &TcpListener) -> io::Result<()> {
+    use socket2::{SockFilter, SockRef};
+    // Classic BPF over the TCP header: byte 13 holds the flags.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ignore_new_clients(_: &TcpListener) -> io::Result<()> {
+    Ok(())
 }
 
 /// How long a stop waits for the session store once all requests are answered.
@@ -143,11 +182,27 @@ impl Worker {
                 Err(error) => backoff.after(&error).await,
             }
         }
-        self.accept_queued(listener, permits);
+        self.accept_last(listener, permits).await;
     }
 
-    /// Closing a listener resets what waits in its queue, so that is taken out first.
-    fn accept_queued(self: &Arc<Self>, listener: TcpListener, permits: &Arc<Semaphore>) {
+    /// Closing a listener resets what waits in its queue, and what is still shaking hands. So new
+    /// clients are first turned away from it, the last ones taken, and only then is it closed.
+    async fn accept_last(self: &Arc<Self>, listener: TcpListener, permits: &Arc<Semaphore>) {
+        if let Err(error) = ignore_new_clients(&listener) {
+            tracing::debug!(%error, "cannot turn new clients away");
+        }
+        let last = async {
+            while let Ok(permit) = Arc::clone(permits).acquire_owned().await
+                && let Ok((stream, peer)) = listener.accept().await
+            {
+                self.spawn(stream, peer, permit);
+            }
+        };
+        // What is cut takes no time at all.
+        tokio::select! {
+            _ = tokio::time::timeout(HANDSHAKE, last) => {}
+            () = self.stop.cutting() => {}
+        }
         let Ok(listener) = listener.into_std() else { return };
         while let Ok(permit) = Arc::clone(permits).try_acquire_owned()
             && let Ok((stream, peer)) = listener.accept()

@@ -21,10 +21,10 @@ pub(crate) fn pick(proxy: &Proxy, session: Option<&Session>) -> Result<Pick, Fai
         Affinity::Prefer | Affinity::Strict => session.and_then(Session::backend),
     };
     let bound = wanted.is_some() && proxy.affinity == Affinity::Strict;
-    let in_flight = match wanted.and_then(|id| proxy.rotation.named(id)) {
+    let in_flight = match wanted.and_then(|id| proxy.roster.named(id)) {
         Some(own) => own,
         None if bound => return Err(Failure::Bound),
-        None => proxy.rotation.next().ok_or(Failure::NoBackend)?,
+        None => proxy.roster.next().ok_or(Failure::NoBackend)?,
     };
     Ok(Pick { in_flight, bound })
 }

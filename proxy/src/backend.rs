@@ -1,20 +1,29 @@
 //! One server behind the proxy.
 //!
-//! Owns what is known of it: its name, where it listens, how many requests it has in hand. Never
-//! opens a connection (`pool.rs`) and never decides who is asked (`pick.rs`).
+//! Owns what is known of it: its name, where it listens, what state it is in, how many requests it
+//! has in hand. Never opens a connection (`pool.rs`), never decides who is asked (`pick.rs`) and
+//! never finds out how it is (`health.rs`).
 
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::header::HeaderValue;
 use sha2::{Digest as _, Sha256};
+
+use crate::{
+    health::Streaks,
+    load::{Load, Totals},
+    metrics::{PerWorker, ServerNumbers},
+    policy::Latency,
+};
 
 /// A server as one line of the servers file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,44 +64,211 @@ impl ServerSpec {
     }
 }
 
+/// What a server is good for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It takes its turns.
+    Up,
+    /// Its health checks fail.
+    Down,
+    /// It has failed clients, and rests for a while.
+    Ejected,
+    /// It finishes what it has, and gets nothing new.
+    Draining,
+    /// It has come back, and takes this many percent of its turns.
+    Starting(u8),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Starting(_) => "starting",
+        })
+    }
+}
+
+/// Why a server does not take all of its turns; each reason comes and goes by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    pub(crate) draining: bool,
+    pub(crate) down: bool,
+    /// Until when; times are those of the roster.
+    pub(crate) ejected: Option<Duration>,
+    /// How often it was ejected of late.
+    pub(crate) rests: u32,
+    /// When it last came back from being down or ejected.
+    pub(crate) returned: Option<Duration>,
+    /// Percent of its turns that it takes.
+    pub(crate) ramp: u8,
+}
+
+impl Condition {
+    fn good() -> Self {
+        Self { ramp: FULL, ..Self::default() }
+    }
+
+    /// The reason that matters most.
+    pub(crate) fn state(self) -> State {
+        match self {
+            Self { draining: true, .. } => State::Draining,
+            Self { down: true, .. } => State::Down,
+            Self { ejected: Some(_), .. } => State::Ejected,
+            Self { ramp, .. } if ramp < FULL => State::Starting(ramp),
+            _ => State::Up,
+        }
+    }
+}
+
+/// All turns, in percent.
+pub(crate) const FULL: u8 = 100;
+
+/// How many requests a server was given, and how many of these it failed.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) requests: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
 /// A server in the rotation, shared by all workers.
 pub struct Backend {
-    spec: ServerSpec,
+    id: String,
+    host: String,
+    port: u16,
     /// Names this backend in the workers' pools; never used twice in a process.
     serial: u32,
     /// `host:port`, ready to be sent as `Host`.
     authority: HeaderValue,
     /// Where it listens. Empty: not resolved yet, or to be resolved again.
     addresses: Mutex<Arc<[SocketAddr]>>,
-    in_flight: AtomicU32,
+    weight: AtomicU16,
+    /// [`u32::MAX`]: no limit.
+    max: AtomicU32,
+    backup: AtomicBool,
+    condition: Mutex<Condition>,
+    /// What follows from the condition for a turn, so that a request reads one number: the percent
+    /// of its turns that it takes, or [`OUT`], or [`DRAINING`].
+    turns: AtomicU8,
+    load: Load,
+    pub(crate) counters: Counters,
+    pub(crate) latency: Latency,
+    pub(crate) streaks: Streaks,
+    numbers: PerWorker<ServerNumbers>,
 }
 
+const OUT: u8 = 0;
+const DRAINING: u8 = u8::MAX;
+
 impl Backend {
-    /// Takes the server into service. Names other than `localhost` are resolved by the first
-    /// connection, never by the request path.
-    pub fn new(spec: ServerSpec) -> Arc<Self> {
+    /// Takes the server into service, and counts it in the sums over its pool, if these are needed.
+    /// Names other than `localhost` are resolved by the first connection, never by the request path.
+    pub(crate) fn new(spec: ServerSpec, totals: Option<Arc<Totals>>) -> Arc<Self> {
         static SERIALS: AtomicU32 = AtomicU32::new(0);
         let authority = HeaderValue::try_from(spec.authority())
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
         let addresses = Mutex::new(known_addresses(&spec.host, spec.port).into());
-        Arc::new(Self {
+        let backend = Self {
             // ORDERING: Relaxed; only that no two are the same matters.
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
             authority,
             addresses,
-            in_flight: AtomicU32::new(0),
-            spec,
-        })
+            weight: AtomicU16::new(spec.weight),
+            max: AtomicU32::new(spec.max.unwrap_or(u32::MAX)),
+            backup: AtomicBool::new(spec.backup),
+            condition: Mutex::new(Condition::good()),
+            turns: AtomicU8::new(FULL),
+            load: Load::new(totals),
+            counters: Counters::default(),
+            latency: Latency::default(),
+            streaks: Streaks::default(),
+            numbers: PerWorker::default(),
+            id: spec.id,
+            host: spec.host,
+            port: spec.port,
+        };
+        backend.count_share(Condition::good());
+        Arc::new(backend)
     }
 
     /// Its id, as the session cookie carries it.
     pub fn id(&self) -> &str {
-        &self.spec.id
+        &self.id
     }
 
-    /// What the servers file says of it.
-    pub fn spec(&self) -> &ServerSpec {
-        &self.spec
+    /// What a line of a servers file would say of it as it is now.
+    pub fn spec(&self) -> ServerSpec {
+        // ORDERING: Relaxed, here and in what follows: settings, each of which stands for itself.
+        let max = self.max.load(Ordering::Relaxed);
+        ServerSpec {
+            id: self.id.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            weight: self.weight(),
+            max: (max != u32::MAX).then_some(max),
+            backup: self.is_backup(),
+        }
+    }
+
+    /// Its URL in the one normal form.
+    pub fn url(&self) -> String {
+        self.spec().url()
+    }
+
+    /// Its share of the turns.
+    pub fn weight(&self) -> u16 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it serves only when no other server can.
+    pub fn is_backup(&self) -> bool {
+        self.backup.load(Ordering::Relaxed)
+    }
+
+    /// What it is good for now.
+    pub fn state(&self) -> State {
+        self.condition().state()
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        *self.condition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes one of the reasons, and what follows from them. Gives the state before and after.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Condition)) -> (State, State) {
+        let mut condition = self.condition.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = condition.state();
+        change(&mut condition);
+        let turns = match condition.state() {
+            State::Draining => DRAINING,
+            State::Down | State::Ejected => OUT,
+            State::Starting(percent) => percent.clamp(1, FULL),
+            State::Up => FULL,
+        };
+        self.turns.store(turns, Ordering::Relaxed);
+        self.count_share(*condition);
+        (before, condition.state())
+    }
+
+    /// What the servers file or an operator changed; the weight's turns are the roster's business.
+    pub(crate) fn adopt(&self, weight: u16, max: Option<u32>, backup: bool) {
+        self.weight.store(weight, Ordering::Relaxed);
+        self.max.store(max.unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.backup.store(backup, Ordering::Relaxed);
+        self.change(|_| {});
+    }
+
+    /// It is in no rotation any more: what it still has in hand is nobody's share.
+    pub(crate) fn retire(&self) {
+        self.load.set_share(0);
+    }
+
+    fn count_share(&self, condition: Condition) {
+        let counts = matches!(condition.state(), State::Up | State::Starting(_));
+        let counts = counts && !self.is_backup();
+        self.load.set_share(if counts { self.weight().into() } else { 0 });
     }
 
     pub(crate) fn serial(&self) -> u32 {
@@ -105,24 +281,55 @@ impl Backend {
 
     /// Requests that it has in hand.
     pub fn in_flight(&self) -> u32 {
-        // ORDERING: Relaxed; a count, which orders nothing.
-        self.in_flight.load(Ordering::Relaxed)
+        self.load.in_flight()
+    }
+
+    /// Requests that it was given so far.
+    pub fn requests(&self) -> u64 {
+        self.counters.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests of these that it failed: no answer in time, or one with a status of 500 and above.
+    pub fn failures(&self) -> u64 {
+        self.counters.failures.load(Ordering::Relaxed)
+    }
+
+    /// What the workers count of it.
+    pub(crate) fn numbers(&self) -> &PerWorker<ServerNumbers> {
+        &self.numbers
     }
 
     /// Whether it may be given one more request now.
     pub(crate) fn has_room(&self) -> bool {
-        self.spec.max.is_none_or(|max| self.in_flight() < max)
+        let max = self.max.load(Ordering::Relaxed);
+        max == u32::MAX || self.in_flight() < max
+    }
+
+    /// Whether it is there for requests: neither down, nor ejected, nor draining.
+    pub(crate) fn is_available(&self) -> bool {
+        !matches!(self.turns.load(Ordering::Relaxed), OUT | DRAINING)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.turns.load(Ordering::Relaxed) == DRAINING
+    }
+
+    /// Whether it takes the turn that has come to it: one that has just come back takes only a part
+    /// of them, so that its caches and pools can fill.
+    pub(crate) fn takes_turn(&self) -> bool {
+        match self.turns.load(Ordering::Relaxed) {
+            OUT | DRAINING => false,
+            FULL => true,
+            percent => fastrand::u8(..FULL) < percent,
+        }
     }
 
     /// Counts one request in, if there is room for it: what `has_room` saw may be taken by now.
-    pub(crate) fn enter(self: Arc<Self>) -> Result<InFlight, Arc<Self>> {
-        // ORDERING: Relaxed; the count alone decides.
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let entered = InFlight(self);
-        match entered.0.spec.max {
-            Some(max) if before >= max => Err(Arc::clone(&entered.0)),
-            _ => Ok(entered),
-        }
+    pub(crate) fn enter(self: Arc<Self>, began: Duration) -> Result<InFlight, Arc<Self>> {
+        let before = self.load.enter();
+        let full = before >= self.max.load(Ordering::Relaxed);
+        let entered = InFlight { backend: self, began };
+        if full { Err(Arc::clone(&entered.backend)) } else { Ok(entered) }
     }
 
     /// Where to connect to: what is known, or what the resolver says now.
@@ -132,14 +339,14 @@ impl Backend {
             return Ok(known);
         }
         let found: Arc<[SocketAddr]> =
-            tokio::net::lookup_host((self.spec.host.as_str(), self.spec.port)).await?.collect();
+            tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
         self.remember(Arc::clone(&found));
         Ok(found)
     }
 
     /// None of its addresses answered: a name may have moved, so ask the resolver next time.
     pub(crate) fn forget_addresses(&self) {
-        self.remember(known_addresses(&self.spec.host, self.spec.port).into());
+        self.remember(known_addresses(&self.host, self.port).into());
     }
 
     /// `answered` is tried first from now on.
@@ -157,27 +364,36 @@ impl Backend {
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Backend")
-            .field("id", &self.spec.id)
-            .field("url", &self.spec.url())
-            .field("in_flight", &self.in_flight)
+            .field("id", &self.id)
+            .field("url", &self.url())
+            .field("state", &self.state())
+            .field("in_flight", &self.in_flight())
             .finish_non_exhaustive()
     }
 }
 
 /// One request in a backend's hands; dropping it counts the request out.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Backend>);
+pub struct InFlight {
+    backend: Arc<Backend>,
+    /// When it was given to the backend, for a policy that is timed.
+    began: Duration,
+}
 
 impl InFlight {
-    pub(crate) fn backend(&self) -> &Arc<Backend> {
-        &self.0
+    /// Whose request it is.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    pub(crate) fn began(&self) -> Duration {
+        self.began
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // ORDERING: Relaxed; a count, which orders nothing.
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.backend.load.leave();
     }
 }
 
@@ -201,13 +417,13 @@ mod tests {
     #[test]
     fn a_full_backend_takes_nothing_more_and_a_finished_request_makes_room() {
         let spec = servers::parse("http://10.0.0.1 max=1").unwrap().remove(0);
-        let backend = Backend::new(spec);
-        let first = Arc::clone(&backend).enter().unwrap();
+        let backend = Backend::new(spec, None);
+        let first = Arc::clone(&backend).enter(Duration::ZERO).unwrap();
         assert!(!backend.has_room());
-        assert!(Arc::clone(&backend).enter().is_err());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_err());
         assert_eq!(backend.in_flight(), 1, "the refused one must not stay counted");
         drop(first);
-        assert!(Arc::clone(&backend).enter().is_ok());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_ok());
     }
 
     #[test]

@@ -15,7 +15,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::{
-    backend::InFlight,
     client::{Exchange, Progress},
     pool::{self, Upstream},
 };
@@ -49,9 +48,14 @@ impl Body for Upload {
         let Some((body, progress)) = &mut self.0 else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         match &frame {
-            Some(Ok(_)) if !body.is_end_stream() => progress.moved(),
-            Some(Ok(_)) | None => {
-                progress.moved();
+            Some(Ok(part)) => {
+                progress.moved(part.data_ref().map_or(0, Bytes::len));
+                if body.is_end_stream() {
+                    progress.done();
+                }
+            }
+            None => {
+                progress.moved(0);
                 progress.done();
             }
             Some(Err(_)) => {}
@@ -85,7 +89,6 @@ pub(crate) struct Download {
     pub(crate) body: Incoming,
     /// None: all of it has been read, and the connection lies in the pool or is closed.
     pub(crate) upstream: Option<Box<Upstream>>,
-    pub(crate) in_flight: InFlight,
     /// It broke off: told to hyper only after what came before has gone out.
     pub(crate) broken: Option<BodyError>,
 }
@@ -121,14 +124,15 @@ impl Body for Payload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        match &mut this.source {
-            Source::Own(text) if text.is_empty() => Poll::Ready(None),
-            Source::Own(text) => {
-                let text = Bytes::from(std::mem::take(text));
-                Poll::Ready(Some(Ok(Frame::data(text))))
-            }
-            Source::Server(download) => download.poll_frame(&this.exchange, cx),
+        let frame = match &mut this.source {
+            Source::Own(text) if text.is_empty() => None,
+            Source::Own(text) => Some(Ok(Frame::data(Bytes::from(std::mem::take(text))))),
+            Source::Server(download) => ready!(download.poll_frame(&mut this.exchange, cx)),
+        };
+        if let Some(Ok(part)) = &frame {
+            this.exchange.record.sent(part.data_ref().map_or(0, Bytes::len));
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -149,7 +153,7 @@ impl Body for Payload {
 impl Download {
     fn poll_frame(
         &mut self,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(error) = self.broken.take() {
@@ -157,7 +161,7 @@ impl Download {
         }
         loop {
             match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Err(error))) => return self.break_off(error.into(), cx),
+                Poll::Ready(Some(Err(error))) => return self.break_off(error.into(), exchange, cx),
                 Poll::Ready(frame) => {
                     exchange.clear_deadline();
                     return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
@@ -168,7 +172,7 @@ impl Download {
             }
         }
         if exchange.has_expired() {
-            return self.break_off(BodyError::Stalled, cx);
+            return self.break_off(BodyError::Stalled, exchange, cx);
         }
         if !exchange.is_waiting() {
             exchange.await_server();
@@ -178,7 +182,13 @@ impl Download {
 
     /// hyper drops what it has not written yet when a body fails, the head of the response too. A
     /// client is told more by a part of it than by nothing, so hyper gets a turn to write first.
-    fn break_off<T>(&mut self, error: BodyError, cx: &Context<'_>) -> Poll<T> {
+    fn break_off<T>(
+        &mut self,
+        error: BodyError,
+        exchange: &mut Exchange,
+        cx: &Context<'_>,
+    ) -> Poll<T> {
+        exchange.broke_off();
         self.upstream = None;
         self.broken = Some(error);
         cx.waker().wake_by_ref();
@@ -198,8 +208,9 @@ impl Download {
             && let Some(upstream) = self.upstream.take()
         {
             // All has been read; the rest of the body is in our hands, the connection is free.
-            let now = exchange.client().worker.clock.now();
-            pool::give(self.in_flight.backend(), upstream, now);
+            if let Some(backend) = exchange.record.backend() {
+                pool::give(backend, upstream, exchange.client().worker.clock.now());
+            }
             return true;
         }
         false

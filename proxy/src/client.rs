@@ -9,14 +9,19 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
-use hyper::header::HeaderValue;
+use hyper::{Request, header::HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    backend::Backend,
     clock::Tick,
+    error::Failure,
     headers::HostValues,
+    proxy::Proxy,
+    record::Record,
     worker::{OpenConnection, Worker},
 };
 
@@ -86,7 +91,7 @@ impl Client {
     pub(crate) fn begin(self: Arc<Self>) -> Exchange {
         self.enter(Phase::Busy, NO_DEADLINE);
         self.uploading.store(false, Ordering::Relaxed);
-        Exchange(self)
+        Exchange { record: Record::begin(&self.worker), client: self }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -121,6 +126,12 @@ impl Client {
         self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.head));
     }
 
+    /// We are about to end: what comes on an idle connection has to come soon.
+    pub(crate) fn hurry(&self) {
+        const SOON: Duration = Duration::from_millis(500);
+        self.enter(Phase::Idle, self.worker.clock.after(SOON));
+    }
+
     fn rest(&self) {
         self.enter(Phase::Idle, self.worker.clock.after(self.worker.proxy.limits.idle));
     }
@@ -134,51 +145,79 @@ impl Client {
 
 /// One request being answered. Whoever holds it keeps the connection busy.
 #[derive(Debug)]
-pub(crate) struct Exchange(Arc<Client>);
+pub(crate) struct Exchange {
+    client: Arc<Client>,
+    pub(crate) record: Record,
+}
 
 impl Exchange {
     pub(crate) fn client(&self) -> &Arc<Client> {
-        &self.0
+        &self.client
+    }
+
+    pub(crate) fn proxy(&self) -> &Proxy {
+        &self.client.worker.proxy
     }
 
     /// From now on the server has its time again.
     pub(crate) fn await_server(&self) {
-        let client = &self.0;
+        let client = &self.client;
         let due = client.worker.clock.after(client.worker.proxy.limits.response);
         client.deadline.store(due, Ordering::Relaxed);
     }
 
     /// Nothing is being waited for.
     pub(crate) fn clear_deadline(&self) {
-        self.0.deadline.store(NO_DEADLINE, Ordering::Relaxed);
+        self.client.deadline.store(NO_DEADLINE, Ordering::Relaxed);
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        self.0.deadline.load(Ordering::Relaxed) != NO_DEADLINE
+        self.client.deadline.load(Ordering::Relaxed) != NO_DEADLINE
     }
 
     pub(crate) fn has_expired(&self) -> bool {
-        self.0.deadline.load(Ordering::Relaxed) == PASSED
+        self.client.deadline.load(Ordering::Relaxed) == PASSED
     }
 
     /// Whether a part of the request's body has yet to come from the client.
     pub(crate) fn is_uploading(&self) -> bool {
-        self.0.uploading.load(Ordering::Relaxed)
+        self.client.uploading.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_uploading(&self, uploading: bool) {
-        self.0.uploading.store(uploading, Ordering::Relaxed);
+        self.client.uploading.store(uploading, Ordering::Relaxed);
+    }
+
+    /// What of the request is logged in the end.
+    pub(crate) fn note<B>(&mut self, request: &Request<B>) {
+        self.record.note(&self.client, request);
+    }
+
+    /// It is this server's turn.
+    pub(crate) fn picked(&self, server: &Backend) {
+        self.record.picked(&self.client.worker, server);
+    }
+
+    /// A server failed the request; maybe another one is asked.
+    pub(crate) fn server_failed(&mut self, server: &Arc<Backend>, why: Failure) {
+        self.record.server_failed(&self.client.worker, server, why);
+    }
+
+    /// The server stopped in the middle of its answer.
+    pub(crate) fn broke_off(&mut self) {
+        self.record.broke_off(&self.client.worker);
     }
 
     /// For the part of an exchange that has a life of its own, such as a request's body.
     pub(crate) fn share(&self) -> Progress {
-        Progress(Arc::clone(&self.0))
+        Progress(Arc::clone(&self.client))
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.0.rest();
+        self.record.end(&self.client.worker);
+        self.client.rest();
     }
 }
 
@@ -188,8 +227,9 @@ pub(crate) struct Progress(Arc<Client>);
 
 impl Progress {
     /// A part of the body has come: the time-out begins anew.
-    pub(crate) fn moved(&self) {
+    pub(crate) fn moved(&self, bytes: usize) {
         let client = &self.0;
+        client.worker.numbers().received.add(bytes as u64);
         if client.deadline().is_some() {
             let due = client.worker.clock.after(client.worker.proxy.limits.response);
             client.deadline.store(due, Ordering::Relaxed);

@@ -89,7 +89,13 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
     fn next(&mut self, cx: &mut Context<'_>) -> Next {
         if self.stop_is_given(cx) && !self.stop_obeyed {
             self.stop_obeyed = true;
-            return Next::FinishAndClose;
+            match self.client.phase() {
+                Phase::Busy => return Next::FinishAndClose,
+                // The next request may be on its way. It is answered, with a word that it was the
+                // last one.
+                Phase::Idle => self.client.hurry(),
+                Phase::Head => {}
+            }
         }
         if self.alarm.poll(self.client, cx).is_pending() {
             return Next::Wait;

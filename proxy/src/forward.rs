@@ -22,8 +22,9 @@ use crate::{
     client::Exchange,
     error::Failure,
     framing, headers,
-    pick::Rotation,
+    health::Outcome,
     pool::{self, Connection, Upstream},
+    roster::Roster,
     settings::HostPolicy,
 };
 
@@ -54,6 +55,15 @@ enum Lost {
     Final(Failure),
 }
 
+impl Lost {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::NeverSent(failure) | Self::Final(failure) => *failure,
+            Self::Unanswered => Failure::Cut,
+        }
+    }
+}
+
 /// Where a request waits to be sent: empty while a server has it. It is large, so it stays in one
 /// place and is not passed from hand to hand.
 type Slot = Option<Request<Upload>>;
@@ -61,54 +71,75 @@ type Slot = Option<Request<Upload>>;
 /// Sends the request to the picked server, and if that fails to others as long as it is safe and
 /// the client is not bound to this one.
 pub(crate) async fn forward(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     request: Request<Upload>,
     mut in_flight: InFlight,
     bound: bool,
 ) -> Result<Reply, Failure> {
-    let proxy = &exchange.client().worker.proxy;
-    let retries = &exchange.client().worker.retries;
-    retries.count_request();
+    exchange.client().worker.retries.count_request();
     let mut copy = copy_to_resend(&request);
     let mut tried = Vec::new();
     let mut fresh = false;
     // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
-    let own_host = proxy.host == HostPolicy::Backend || !request.headers().contains_key(HOST);
+    let own_host =
+        exchange.proxy().host == HostPolicy::Backend || !request.headers().contains_key(HOST);
     let mut slot = Some(request);
     loop {
         if own_host && let Some(request) = &mut slot {
             request.headers_mut().insert(HOST, in_flight.backend().authority().clone());
         }
-        let failure = match attempt(exchange, in_flight.backend(), &mut slot, fresh).await {
+        let attempted = attempt(exchange, in_flight.backend(), &mut slot, fresh).await;
+        if let Some(outcome) = outcome(&attempted) {
+            exchange.proxy().roster.report(&in_flight, outcome);
+        }
+        let lost = match attempted {
             Ok((response, link)) => return Ok(Reply { response, link, in_flight }),
-            Err(Lost::Final(failure)) => return Err(failure),
-            Err(Lost::NeverSent(failure)) => failure,
-            Err(Lost::Unanswered) => {
-                slot = copy.take().filter(|_| retries.take());
+            Err(lost) => lost,
+        };
+        let failure = lost.failure();
+        exchange.server_failed(in_flight.backend(), failure);
+        match lost {
+            Lost::Final(failure) => return Err(failure),
+            Lost::NeverSent(_) => {}
+            Lost::Unanswered => {
+                slot = copy.take().filter(|_| exchange.client().worker.retries.take());
                 // The next connection must not die of old age as well.
                 fresh = true;
-                Failure::Cut
             }
-        };
+        }
         if slot.is_none() {
             return Err(failure);
         }
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
-        let others = (!bound).then_some(&proxy.rotation);
+        let others = (!bound).then(|| &*exchange.proxy().roster);
         in_flight = second_choice(others, &tried, in_flight, failure).ok_or(failure)?;
+        exchange.record.retried();
+    }
+}
+
+/// What an attempt tells about the server; nothing where the client is to blame, or nobody.
+fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outcome> {
+    match attempted {
+        Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Failed),
+        Ok(_) => Some(Outcome::Good),
+        Err(Lost::NeverSent(Failure::Connect)) => Some(Outcome::Unreachable),
+        Err(Lost::Unanswered | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
+            Some(Outcome::Failed)
+        }
+        Err(_) => None,
     }
 }
 
 fn second_choice(
-    others: Option<&Rotation>,
+    others: Option<&Roster>,
     tried: &[u32],
     last: InFlight,
     failure: Failure,
 ) -> Option<InFlight> {
     // A lone server that closed an old connection under us is as well as before.
     let again = failure == Failure::Cut && tried.len() == 1;
-    others.and_then(|rotation| rotation.another(tried)).or_else(|| again.then_some(last))
+    others.and_then(|roster| roster.another(tried)).or_else(|| again.then_some(last))
 }
 
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.

@@ -10,7 +10,7 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
-use crate::client::Client;
+use crate::{client::Client, trace};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -30,6 +30,9 @@ pub(crate) fn to_backend<B>(request: &mut Request<B>, client: &Client) -> bool {
     let old = request.version() == Version::HTTP_10;
     let upgrade = strip_request(request.headers_mut(), client.trusted, old);
     set_forwarding(request.headers_mut(), client);
+    if client.worker.proxy.trace {
+        trace::pass_on_or_begin(request.headers_mut());
+    }
     *request.version_mut() = Version::HTTP_11;
     if request.uri().authority().is_some() {
         *request.uri_mut() = origin_form(request.uri());

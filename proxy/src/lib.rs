@@ -14,6 +14,10 @@
 //! | the server is asked, and if it is safe another one | `forward`, over connections of `pool` |
 //! | the answer streams back | `body`, or `tunnel` after an upgrade |
 //! | a failure becomes a response | `respond` |
+//! | at the end, whatever it was, the request is counted | `record`, in `metrics` |
+//!
+//! Beside it, [`health`] finds out how servers are, [`reload`] brings the [`roster`] in line with its
+//! file, and [`supervisor`] tells the service manager that all is well.
 //!
 //! Each worker is one thread with its own runtime, listener and server connections; all share the
 //! ring and the sessions.
@@ -22,8 +26,11 @@
 
 // Plain data, which any step may use.
 pub mod backend;
+pub mod access_log;
 mod clock;
 mod error;
+mod load;
+mod metrics;
 pub mod servers;
 pub mod settings;
 mod stop;
@@ -32,11 +39,16 @@ mod stop;
 mod accept;
 mod worker;
 mod client;
+mod record;
 mod connection;
 mod proxy;
 mod framing;
 pub mod session;
 mod headers;
+mod trace;
+pub mod policy;
+pub mod roster;
+pub mod health;
 mod pick;
 mod affinity;
 mod forward;
@@ -45,6 +57,11 @@ mod body;
 mod tunnel;
 mod respond;
 
+// Beside the path.
+pub mod admin;
+mod config;
+pub mod reload;
+pub mod supervisor;
 pub mod demo;
 pub mod telemetry;
 

@@ -4,18 +4,26 @@
 
 use std::{
     io::{self, Write as _},
+    net::TcpListener,
     process::ExitCode,
+    sync::Arc,
 };
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::error::ErrorKind;
 use rondel_proxy::{
     Proxy, Stop,
+    admin::{self, AdminSettings},
     demo::{self, DemoServer},
-    settings::{Args, Settings},
+    reload,
+    settings::{Args, Refusal, Settings},
+    supervisor::Supervisor,
     telemetry,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 
 // The codes of sysexits.h that operators' tools know.
 const BAD_USAGE: u8 = 64;
@@ -23,9 +31,13 @@ const NO_ADDRESS: u8 = 71;
 const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read(std::env::args_os()) {
         Ok(args) => args,
-        Err(error) => {
+        Err(Refusal::Configuration(errors)) => {
+            let _ = writeln!(io::stderr(), "{errors}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+        Err(Refusal::Usage(error)) => {
             // A closed stdout or stderr leaves nobody to tell.
             let _ = error.print();
             return match error.kind() {
@@ -34,6 +46,18 @@ fn main() -> ExitCode {
             };
         }
     };
+    match args.generated() {
+        Ok(None) => {}
+        // Whoever stopped reading has enough of it.
+        Ok(Some(text)) => {
+            let _ = io::stdout().write_all(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            return ExitCode::FAILURE;
+        }
+    }
     let settings = match Settings::try_from(args) {
         Ok(settings) => settings,
         Err(errors) => {
@@ -56,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 /// Binds, serves until a signal ends it, and says how it went.
-fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
     let listeners = match rondel_proxy::bind(settings.listen, settings.workers.get()) {
         Ok(listeners) => listeners,
         Err(error) => {
@@ -64,20 +88,44 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(NO_ADDRESS));
         }
     };
-    // Work beside the requests (signals, the session store) runs on this thread.
+    let admin = match settings.admin.clone().map(open_admin).transpose() {
+        Ok(admin) => admin.flatten(),
+        Err(code) => return Ok(code),
+    };
+    // Work beside the requests (signals, the session store, the admin listener) runs on this thread.
+    if admin.is_none() {
+        settings.admin = None;
+    }
     let background = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let drained = background.block_on(async {
         let stop = Stop::new();
-        tokio::spawn(obey_signals(Signals::listen()?, stop.clone()));
-        let servers = settings.servers.len();
+        let (ask, asked) = mpsc::channel(1);
+        let supervisor = Supervisor::from_env();
+        tokio::spawn(obey_signals(Signals::listen()?, stop.clone(), ask, supervisor.clone()));
+        let summary = settings.summary();
         let _demo = play_missing_servers(&settings).await;
+        let source = settings.source.clone();
         let proxy = Proxy::new(settings, background.handle())?;
+        if let Some(source) = source {
+            tokio::spawn(reload::follow(Arc::clone(proxy.roster()), source, asked));
+        }
+        let admin_at = admin.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+        if let Some((listener, settings)) = admin {
+            let proxy = Arc::clone(&proxy);
+            tokio::spawn(admin::serve(listener, proxy, settings, stop.clone()));
+        }
         tracing::info!(
             address = %listeners[0].local_addr()?,
-            servers,
+            servers = summary.servers,
             workers = listeners.len(),
+            admin = admin_at.map_or("off".to_owned(), |address| address.to_string()),
+            algorithm = summary.algorithm,
+            sessions = summary.sessions,
+            access_log = summary.access_log,
             "listening"
         );
+        supervisor.ready();
+        tokio::spawn(supervisor.watch(Arc::downgrade(&proxy)));
         anyhow::Ok(rondel_proxy::serve(proxy, listeners, stop).await?)
     })?;
     if drained {
@@ -86,6 +134,32 @@ fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tracing::warn!("stopped, with requests cut off");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The default address of the admin listener may belong to another proxy on this machine, which is
+/// no reason not to serve; one that was asked for has to be there.
+fn open_admin(settings: AdminSettings) -> Result<Option<(TcpListener, AdminSettings)>, ExitCode> {
+    let at = settings.listen;
+    match admin::bind(at) {
+        Ok(listener) => {
+            if settings.token.as_ref().is_some_and(|token| token.len() < 16) {
+                tracing::warn!(
+                    "the admin token has fewer than 16 characters, which can be guessed"
+                );
+            }
+            Ok(Some((listener, settings)))
+        }
+        Err(error) if settings.explicit => {
+            tracing::error!("cannot listen on {at} (--admin): {error}");
+            Err(ExitCode::from(NO_ADDRESS))
+        }
+        Err(error) => {
+            tracing::warn!(
+                "no dashboard: cannot listen on {at}: {error} (--admin chooses another)"
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// With `--demo`, whoever is in the servers file and does not run is played.
@@ -102,6 +176,7 @@ async fn play_missing_servers(settings: &Settings) -> Vec<DemoServer> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -109,18 +184,31 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 }
 
-/// The first one asks for an orderly end, the second for an end.
-async fn obey_signals(mut signals: Signals, stop: Stop) {
+/// The first one that ends asks for an orderly end, the second for an end. SIGHUP, what daemons read
+/// their files again for, asks for a reload.
+async fn obey_signals(
+    mut signals: Signals,
+    stop: Stop,
+    reload: mpsc::Sender<()>,
+    supervisor: Supervisor,
+) {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
+            _ = signals.hangup.recv() => {
+                // Full: a reload that begins later than this signal is asked for already.
+                let _ = reload.try_send(());
+                continue;
+            }
         }
         tracing::info!("stopping");
+        supervisor.stopping();
         stop.next_step();
     }
 }

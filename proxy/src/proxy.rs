@@ -2,35 +2,49 @@
 //!
 //! Owns the order of the steps. Each step is a file of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, OnceLock, Weak},
+    time::Duration,
+};
 
 use hyper::{Request, Response, StatusCode, body::Incoming, upgrade::OnUpgrade};
 use ipnet::IpNet;
 use tokio::runtime::Handle;
 
 use crate::{
+    access_log::{AccessLog, Target},
     affinity::{self, Pick},
     body::{Payload, Upload},
     client::{Client, Exchange},
     error::Failure,
     forward::{self, Reply},
-    framing, headers,
-    pick::Rotation,
+    framing, headers, health,
+    metrics::Metrics,
     respond,
+    roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{Affinity, HostPolicy, Limits, Settings},
+    worker::Worker,
 };
 
 /// What all workers share.
 #[derive(Debug)]
 pub struct Proxy {
-    pub(crate) rotation: Rotation,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) affinity: Affinity,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) host: HostPolicy,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
+    pub(crate) metrics: Metrics,
+    /// Whether a request without a trace begins one.
+    pub(crate) trace: bool,
+    /// Where the access log is to be, and what writes it while the proxy serves.
+    pub(crate) log_to: Option<Target>,
+    pub(crate) access_log: OnceLock<AccessLog>,
+    /// Whoever serves now, for those who look after them.
+    pub(crate) workers: Mutex<Vec<Weak<Worker>>>,
 }
 
 impl Proxy {
@@ -41,49 +55,67 @@ impl Proxy {
     /// When sessions cannot be set up as asked.
     pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SessionSetupError> {
         let sessions = settings.sessions.map(|chosen| Sessions::new(chosen, background));
+        let mut roster =
+            Roster::new(settings.servers, settings.algorithm.policy(settings.sigma_z0));
+        roster.slow_start = settings.slow_start;
+        roster.ejects = settings.health.is_some();
+        let roster = Arc::new(roster);
+        health::start(&roster, settings.health, &settings.limits, background);
         Ok(Arc::new(Self {
-            rotation: Rotation::new(settings.servers),
+            roster,
             affinity: settings.affinity,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
             limits: settings.limits,
             drain: settings.drain,
+            metrics: Metrics::new(settings.admin.is_some() || settings.access_log.is_some()),
+            trace: settings.trace,
+            log_to: settings.access_log,
+            access_log: OnceLock::new(),
+            workers: Mutex::default(),
         }))
+    }
+
+    /// The servers, to be looked at and changed.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 }
 
 /// Answers one request, whatever becomes of it.
 pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
-    let exchange = client.begin();
-    match pass(&exchange, request).await {
+    let mut exchange = client.begin();
+    exchange.note(&request);
+    match pass(&mut exchange, request).await {
         Ok((reply, switched)) => respond::with_reply(reply, switched, exchange),
         Err(failure) => respond::with_failure(failure, exchange),
     }
 }
 
 async fn pass(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     mut request: Request<Incoming>,
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
-    let client = exchange.client();
-    let proxy = &client.worker.proxy;
-
     framing::check_request(&request)?;
-    let session = match &proxy.sessions {
+    let session = match &exchange.proxy().sessions {
         Some(sessions) => {
             let opened = sessions.open(request.headers()).await;
-            Some(opened.map_err(|_| Failure::Store)?)
+            let session = opened.map_err(|_| Failure::Store)?;
+            exchange.record.session(session.kind());
+            Some(session)
         }
         None => None,
     };
-    let switched =
-        headers::to_backend(&mut request, client).then(|| hyper::upgrade::on(&mut request));
+    let switched = headers::to_backend(&mut request, exchange.client())
+        .then(|| hyper::upgrade::on(&mut request));
+    exchange.record.trace(request.headers());
     if let Some(session) = &session {
         session.to_backend(request.headers_mut());
     }
 
-    let Pick { in_flight, bound } = affinity::pick(proxy, session.as_ref())?;
+    let Pick { in_flight, bound } = affinity::pick(exchange.proxy(), session.as_ref())?;
+    exchange.picked(in_flight.backend());
     let request = request.map(|body| Upload::new(body, exchange));
     let forwarded = forward::forward(exchange, request, in_flight, bound).await;
     let mut reply = forwarded.map_err(|why| if bound { affinity::only_one(why) } else { why })?;

@@ -23,7 +23,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 pub(crate) fn with_reply(
     reply: Reply,
     switched: Option<hyper::upgrade::OnUpgrade>,
-    exchange: Exchange,
+    mut exchange: Exchange,
 ) -> Response<Payload> {
     let Reply { response, link, in_flight } = reply;
     let (mut head, body) = response.into_parts();
@@ -36,6 +36,7 @@ pub(crate) fn with_reply(
             let Some(switched) = switched else {
                 return with_failure(Failure::BadResponse, exchange);
             };
+            exchange.record.switched(head.status, &in_flight);
             let client = exchange.client().clone();
             tunnel::start(switched, server, from_server, client, in_flight);
             return Response::from_parts(head, Payload::own(String::new(), exchange));
@@ -44,15 +45,17 @@ pub(crate) fn with_reply(
     if exchange.client().worker.stop.is_draining() {
         head.headers.insert(header::CONNECTION, CLOSE);
     }
-    let download = Download { body, upstream, in_flight, broken: None };
+    exchange.record.answered(head.status, in_flight, upstream.is_some());
+    let download = Download { body, upstream, broken: None };
     Response::from_parts(head, Payload::of_server(download, exchange))
 }
 
 /// An answer of our own: a status, a word for machines, a line for people.
-pub(crate) fn with_failure(failure: Failure, exchange: Exchange) -> Response<Payload> {
+pub(crate) fn with_failure(failure: Failure, mut exchange: Exchange) -> Response<Payload> {
     exchange.clear_deadline();
     let last = failure.poisons_connection() || exchange.client().worker.stop.is_draining();
     let (status, word) = failure.status_and_word();
+    exchange.record.refused(status, word);
     let mut response = Response::new(Payload::own(format!("{failure}\n"), exchange));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -61,6 +61,13 @@ pub enum Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors(pub Vec<LineError>);
 
+impl Errors {
+    /// Each with its line.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, String)> {
+        self.0.iter().map(|error| (error.line, error.problem.to_string()))
+    }
+}
+
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = self.0.iter();
@@ -79,17 +86,28 @@ impl std::error::Error for Errors {}
 ///
 /// Every line that is wrong, not only the first.
 pub fn parse(text: &str) -> Result<Vec<ServerSpec>, Errors> {
+    let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines());
+    let words = lines.map(|(line, text)| (line, without_comment(text).split_whitespace()));
+    let entries: Vec<(usize, Vec<String>)> = words
+        .map(|(line, words)| (line, words.map(str::to_owned).collect::<Vec<_>>()))
+        .filter(|(_, words)| !words.is_empty())
+        .collect();
+    if entries.is_empty() {
+        let line = text.lines().count().max(1);
+        return Err(Errors(vec![LineError { line, problem: Problem::Empty }]));
+    }
+    collect(entries)
+}
+
+/// The servers that these lines name, each given as its words.
+pub(crate) fn collect(entries: Vec<(usize, Vec<String>)>) -> Result<Vec<ServerSpec>, Errors> {
     let mut servers = Vec::new();
     let mut errors = Vec::new();
     let mut urls = HashMap::new();
     let mut ids = HashMap::new();
 
-    for (line, text) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        let text = without_comment(text);
-        if text.is_empty() {
-            continue;
-        }
-        let (server, problems) = parse_line(text);
+    for (line, words) in entries {
+        let (server, problems) = parse_words(&words);
         errors.extend(problems.into_iter().map(|problem| LineError { line, problem }));
         let Some(server) = server else { continue };
         if let Some(first) = urls.insert(server.url(), line) {
@@ -104,9 +122,6 @@ pub fn parse(text: &str) -> Result<Vec<ServerSpec>, Errors> {
             servers.push(server);
         }
     }
-    if servers.is_empty() && errors.is_empty() {
-        errors.push(LineError { line: text.lines().count().max(1), problem: Problem::Empty });
-    }
     if errors.is_empty() { Ok(servers) } else { Err(Errors(errors)) }
 }
 
@@ -118,9 +133,9 @@ fn without_comment(line: &str) -> &str {
 }
 
 /// One server, if its URL can be read, and all that is wrong with its line.
-fn parse_line(line: &str) -> (Option<ServerSpec>, Vec<Problem>) {
+fn parse_words(words: &[String]) -> (Option<ServerSpec>, Vec<Problem>) {
     let mut problems = Vec::new();
-    let mut words = line.split_whitespace();
+    let mut words = words.iter().map(String::as_str);
     let url = words.next().unwrap_or_default();
     let server = parse_url(url).map_err(|problem| problems.push(problem)).ok();
     // Keys are read even if the URL is wrong: every error of the line is reported at once.

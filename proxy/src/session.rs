@@ -45,7 +45,7 @@ use self::{
     memory::Memory,
     record::{Field, Lifetime, Record},
     redis::Redis,
-    store::{Budget, Loaded, Store},
+    store::{Budget, Loaded, Store, StoreState},
 };
 pub use self::{
     capture::check_capture_header,
@@ -142,6 +142,7 @@ pub struct Session {
     shared: Arc<Shared>,
     /// `None`: the request goes without a session.
     live: Option<Live>,
+    kind: SessionKind,
 }
 
 struct Live {
@@ -155,6 +156,30 @@ struct Live {
     captured: Vec<(Field, HeaderValue)>,
     /// What is left of the time for which this request may wait for the store.
     budget: Budget,
+}
+
+/// What a request's session turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionKind {
+    /// The record of a good cookie was there.
+    Hit,
+    /// There was a good cookie, and its record is gone: a new session began.
+    Miss,
+    /// There was no good cookie: a new session began.
+    New,
+    /// The request brings a token of its own and goes without a session.
+    Bypass,
+    /// The cookie is good, and the store does not answer.
+    Unconfirmed,
+}
+
+impl SessionKind {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Hit, Self::Miss, Self::New, Self::Bypass, Self::Unconfirmed];
+
+    pub(crate) fn name(self) -> &'static str {
+        ["hit", "miss", "new", "bypass", "unconfirmed"][self as usize]
+    }
 }
 
 /// How much is known of a session.
@@ -210,20 +235,21 @@ impl Sessions {
     pub async fn open(&self, request: &HeaderMap) -> Result<Session, StoreUnavailable> {
         let shared = &self.0;
         let mut budget = Budget::new();
-        let live = if jwt::bears_token(request) {
-            None
+        let (live, kind) = if jwt::bears_token(request) {
+            (None, SessionKind::Bypass)
         } else {
-            let known = match shared.cookies.read(request) {
-                Some(verified) => shared.known(verified, &mut budget).await?,
-                None => None,
+            let (known, otherwise) = match shared.cookies.read(request) {
+                Some(verified) => (shared.known(verified, &mut budget).await?, SessionKind::Miss),
+                None => (None, SessionKind::New),
             };
             match known {
-                Some(live) => Some(live),
-                None => shared.begin(request, &mut budget).await?,
+                Some(live) if live.origin == Origin::Known => (Some(live), SessionKind::Hit),
+                Some(live) => (Some(live), SessionKind::Unconfirmed),
+                None => (shared.begin(request, &mut budget).await?, otherwise),
             }
         };
         let live = live.map(|live| Live { budget, ..live });
-        let mut session = Session { shared: Arc::clone(shared), live };
+        let mut session = Session { shared: Arc::clone(shared), live, kind };
         session.capture(request);
         Ok(session)
     }
@@ -231,6 +257,11 @@ impl Sessions {
     /// Waits until everything is in the store, for a clean stop; false if that took longer.
     pub async fn flush(&self, limit: Duration) -> bool {
         self.0.store.flush(limit).await
+    }
+
+    /// Whether the store answers, as far as is known.
+    pub(crate) fn store_state(&self) -> StoreState {
+        self.0.store.state()
     }
 
     /// What happened so far.
@@ -316,6 +347,11 @@ impl Live {
 }
 
 impl Session {
+    /// What it turned out to be.
+    pub(crate) fn kind(&self) -> SessionKind {
+        self.kind
+    }
+
     /// The backend that the client's cookie names.
     pub fn backend(&self) -> Option<&str> {
         self.live.as_ref()?.backend.as_ref().map(BackendId::as_str)
@@ -342,7 +378,7 @@ impl Session {
     /// cookie where that is due. `backend_id` is the server that answered in the end.
     pub async fn to_client(self, backend_id: &str, status: StatusCode, headers: &mut HeaderMap) {
         let said = Said::take(headers);
-        let Self { shared, live: Some(live) } = self else { return };
+        let Self { shared, live: Some(live), .. } = self else { return };
         let moved =
             shared.reissue && live.backend.is_some_and(|named| named.as_str() != backend_id);
         if live.origin != Origin::New && said.order.is_none() && !moved {

@@ -3,31 +3,68 @@
 //! `Args` is what was typed, `Settings` can be trusted. Owns the flags, and the reading of the
 //! files they name. Never starts anything.
 
+mod generate;
+mod layers;
+mod limits;
+mod parse;
+
 use std::{
-    fs,
+    io,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
-use clap::{Parser, ValueEnum};
+use clap::{Command, CommandFactory as _, Parser, ValueEnum};
+use http::uri::PathAndQuery;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
+use self::{
+    generate::Generate,
+    parse::{
+        AdminAddress, parse_admin, parse_bind, parse_cookie_name, parse_net, parse_path,
+        parse_redis, parse_target, parse_time, parse_wait, parse_z0, read_secrets, read_token,
+    },
+};
+pub use self::{layers::Refusal, limits::Limits};
 use crate::{
+    access_log::Target,
+    admin::AdminSettings,
     backend::ServerSpec,
-    servers,
+    health::HealthSettings,
+    policy::Algorithm,
+    reload::Source,
     session::{self, SessionFail, SessionSettings},
 };
 
 /// A round-robin load balancer that keeps sessions.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "rondel-proxy", version, about)]
+#[command(
+    name = "rondel-proxy",
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    override_usage = "rondel-proxy -f FILE [OPTIONS]\n       rondel-proxy completions SHELL\n       rondel-proxy man",
+    after_help = "Each flag can be set in the environment too, as RONDEL_ and its name in capitals \
+                  (RONDEL_SESSION_IDLE=1h), and in the file of --config. A flag wins over the \
+                  environment, and that over the file.\n\
+                  Exit codes: 0 clean stop, 64 bad usage, 71 an address cannot be bound, \
+                  78 bad configuration."
+)]
 pub struct Args {
     /// Servers, one a line: a URL and, where wanted, weight=N max=N name=ID backup
     #[arg(short, long, value_name = "FILE", env = "RONDEL_FILE")]
-    file: PathBuf,
+    file: Option<PathBuf>,
+
+    /// Configuration in TOML: any of these flags by its long name, and `[[servers]]`
+    #[arg(long, value_name = "FILE", env = "RONDEL_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Those of the configuration, unless another file is named.
+    #[arg(skip)]
+    servers: Option<Vec<ServerSpec>>,
 
     /// Port to listen on
     #[arg(short, long, value_name = "PORT", env = "RONDEL_PORT", default_value_t = 7777)]
@@ -37,76 +74,206 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", env = "RONDEL_BIND", default_value = "0.0.0.0", value_parser = parse_bind)]
     bind: IpAddr,
 
-    /// Dashboard, API and metrics: only `off` can be chosen yet
-    #[arg(long, value_name = "ADDR", env = "RONDEL_ADMIN", default_value = "off", value_parser = parse_admin)]
-    admin: String,
+    /// Where dashboard, API and metrics are, or `off` [default: 127.0.0.1:7778]
+    #[arg(long, value_name = "ADDR", env = "RONDEL_ADMIN", value_parser = parse_admin, help_heading = "Dashboard, API and metrics")]
+    admin: Option<AdminAddress>,
+
+    /// A token that changes and reads must bring; required if the address is not loopback
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RONDEL_ADMIN_TOKEN_FILE",
+        help_heading = "Dashboard, API and metrics"
+    )]
+    admin_token_file: Option<PathBuf>,
+
+    /// A further name that the admin listener may be called by; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "RONDEL_ADMIN_HOST",
+        value_delimiter = ',',
+        help_heading = "Dashboard, API and metrics"
+    )]
+    admin_host: Vec<String>,
+
+    /// Write a line for each request to a file, or to standard output (-)
+    #[arg(long, value_name = "FILE|-", env = "RONDEL_ACCESS_LOG", value_parser = parse_target, help_heading = "Logs")]
+    access_log: Option<Target>,
+
+    /// Begin a W3C trace for a request that belongs to none
+    #[arg(long, value_enum, env = "RONDEL_TRACE", default_value = "on", help_heading = "Logs")]
+    trace: Switch,
 
     /// Keep sessions in Redis, so that several proxies share them
-    #[arg(long, value_name = "URL", env = "RONDEL_REDIS", value_parser = parse_redis)]
+    #[arg(long, value_name = "URL", env = "RONDEL_REDIS", value_parser = parse_redis, help_heading = "Sessions")]
     redis: Option<String>,
 
     /// How the next server is chosen
-    #[arg(long, value_enum, env = "RONDEL_ALGORITHM", default_value = "rr")]
+    #[arg(
+        long,
+        value_enum,
+        env = "RONDEL_ALGORITHM",
+        default_value = "rr",
+        help_heading = "Scheduling"
+    )]
     algorithm: Algorithm,
 
+    /// With sigma: how many standard deviations above the mean are passed over
+    #[arg(long, value_name = "Z", env = "RONDEL_SIGMA_Z0", default_value = "0", value_parser = parse_z0, help_heading = "Scheduling")]
+    sigma_z0: f64,
+
+    /// Probe servers, and eject those that fail requests
+    #[arg(long, value_enum, env = "RONDEL_HEALTH", default_value = "on", help_heading = "Health")]
+    health: Switch,
+
+    /// What a probe asks for; a status below 500 is good
+    #[arg(long, value_name = "PATH", env = "RONDEL_HEALTH_PATH", default_value = "/", value_parser = parse_path, help_heading = "Health")]
+    health_path: PathAndQuery,
+
+    /// Time between two probes of a server
+    #[arg(long, value_name = "DUR", env = "RONDEL_HEALTH_INTERVAL", default_value = "5s", value_parser = parse_time, help_heading = "Health")]
+    health_interval: Duration,
+
+    /// How long a server that comes back takes to get all of its turns again
+    #[arg(long, value_name = "DUR", env = "RONDEL_SLOW_START", default_value = "0s", value_parser = parse_wait, help_heading = "Scheduling")]
+    slow_start: Duration,
+
     /// Whether a client goes back to the server it had
-    #[arg(long, value_enum, env = "RONDEL_AFFINITY", default_value = "none")]
+    #[arg(
+        long,
+        value_enum,
+        env = "RONDEL_AFFINITY",
+        default_value = "none",
+        help_heading = "Scheduling"
+    )]
     affinity: Affinity,
 
     /// Keep sessions
-    #[arg(long, value_enum, env = "RONDEL_SESSION", default_value = "on")]
+    #[arg(
+        long,
+        value_enum,
+        env = "RONDEL_SESSION",
+        default_value = "on",
+        help_heading = "Sessions"
+    )]
     session: Switch,
 
     /// Name of the session cookie
-    #[arg(long, value_name = "NAME", env = "RONDEL_SESSION_COOKIE", default_value = "rondel_sid", value_parser = parse_cookie_name)]
+    #[arg(long, value_name = "NAME", env = "RONDEL_SESSION_COOKIE", default_value = "rondel_sid", value_parser = parse_cookie_name, help_heading = "Sessions")]
     session_cookie: String,
 
     /// Keys that sign the cookie, one a line: the first signs, all verify [default: a random one]
-    #[arg(long, value_name = "FILE", env = "RONDEL_SESSION_SECRET_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RONDEL_SESSION_SECRET_FILE",
+        help_heading = "Sessions"
+    )]
     session_secret_file: Option<PathBuf>,
 
     /// A session ends after this time without a request
-    #[arg(long, value_name = "DUR", env = "RONDEL_SESSION_IDLE", default_value = "30m", value_parser = parse_time)]
+    #[arg(long, value_name = "DUR", env = "RONDEL_SESSION_IDLE", default_value = "30m", value_parser = parse_time, help_heading = "Sessions")]
     session_idle: Duration,
 
     /// A session ends after this time in any case
-    #[arg(long, value_name = "DUR", env = "RONDEL_SESSION_MAX", default_value = "24h", value_parser = parse_time)]
+    #[arg(long, value_name = "DUR", env = "RONDEL_SESSION_MAX", default_value = "24h", value_parser = parse_time, help_heading = "Sessions")]
     session_max: Duration,
 
     /// A request header to keep in the session; may be repeated
-    #[arg(long, value_name = "NAME", env = "RONDEL_SESSION_HEADER", value_delimiter = ',', value_parser = session::check_capture_header)]
+    #[arg(long, value_name = "NAME", env = "RONDEL_SESSION_HEADER", value_delimiter = ',', value_parser = session::check_capture_header, help_heading = "Sessions")]
     session_header: Vec<HeaderName>,
 
     /// While the store is away: serve (open) or refuse (closed)
-    #[arg(long, value_enum, env = "RONDEL_SESSION_FAIL", default_value = "open")]
+    #[arg(
+        long,
+        value_enum,
+        env = "RONDEL_SESSION_FAIL",
+        default_value = "open",
+        help_heading = "Sessions"
+    )]
     session_fail: Fail,
 
     /// Believe the forwarding headers of these clients; may be repeated
-    #[arg(long, value_name = "CIDR", env = "RONDEL_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_net)]
+    #[arg(long, value_name = "CIDR", env = "RONDEL_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_net, help_heading = "Requests")]
     trusted_proxy: Vec<IpNet>,
 
     /// The Host that a server sees: the client's, or its own
-    #[arg(long, value_enum, env = "RONDEL_HOST", default_value = "pass")]
+    #[arg(
+        long,
+        value_enum,
+        env = "RONDEL_HOST",
+        default_value = "pass",
+        help_heading = "Requests"
+    )]
     host: HostPolicy,
 
     /// Threads that serve [default: one per core]
-    #[arg(long, value_name = "N", env = "RONDEL_WORKERS")]
+    #[arg(long, value_name = "N", env = "RONDEL_WORKERS", help_heading = "Process")]
     workers: Option<NonZeroUsize>,
 
     /// How long a stop waits for requests in flight
-    #[arg(long, value_name = "DUR", env = "RONDEL_DRAIN", default_value = "30s", value_parser = parse_wait)]
+    #[arg(long, value_name = "DUR", env = "RONDEL_DRAIN", default_value = "30s", value_parser = parse_wait, help_heading = "Process")]
     drain: Duration,
 
     /// Start a small server for each loopback address of the file that nobody serves
-    #[arg(long, env = "RONDEL_DEMO")]
+    #[arg(long, env = "RONDEL_DEMO", help_heading = "Process")]
     demo: bool,
 
     /// Check flags and files, report every error, and exit
-    #[arg(long)]
+    #[arg(long, help_heading = "Process")]
     check: bool,
+
+    #[command(subcommand)]
+    generate: Option<Generate>,
 }
 
 impl Args {
+    /// What was asked for instead of serving, ready to be written.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be put together.
+    pub fn generated(&self) -> io::Result<Option<Vec<u8>>> {
+        self.generate.as_ref().map(|asked| asked.write(Self::flags())).transpose()
+    }
+
+    /// The flags as people are shown them: that each has a variable is said once.
+    fn flags() -> Command {
+        Self::command().mut_args(|arg| arg.hide_env(true))
+    }
+
+    fn source(&self) -> Source {
+        match (&self.file, &self.config) {
+            (Some(file), _) => Source::Servers(file.clone()),
+            (None, config) => Source::Config(config.clone().unwrap_or_default()),
+        }
+    }
+
+    /// None: it is off.
+    fn admin(&self) -> Result<Option<AdminSettings>, String> {
+        let listen = match self.admin {
+            Some(AdminAddress::Off) => return Ok(None),
+            Some(AdminAddress::At(address)) => address,
+            None => DEFAULT_ADMIN,
+        };
+        let token = self.admin_token_file.as_deref().map(read_token).transpose()?;
+        if token.is_none() && !listen.ip().to_canonical().is_loopback() {
+            return Err(format!(
+                "--admin {listen}: whoever reaches this address could change the proxy: \
+                 --admin-token-file is required where it is not loopback"
+            ));
+        }
+        let hosts = self.admin_host.clone();
+        Ok(Some(AdminSettings { listen, explicit: self.admin.is_some(), token, hosts }))
+    }
+
+    /// None: nobody is probed or ejected.
+    fn health(&self) -> Option<HealthSettings> {
+        let (path, interval) = (self.health_path.clone(), self.health_interval);
+        (self.health == Switch::On).then_some(HealthSettings { path, interval })
+    }
+
     /// None: sessions are off.
     fn sessions(&self, secrets: Vec<Vec<u8>>) -> Option<SessionSettings> {
         (self.session == Switch::On).then(|| SessionSettings {
@@ -126,12 +293,8 @@ impl Args {
     }
 }
 
-/// The one of the algorithms that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Algorithm {
-    /// Ring order
-    Rr,
-}
+/// On this machine alone; what can be changed there needs no token.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7778);
 
 /// Whether a client goes back to the server it had, which its session cookie names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -172,6 +335,16 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The rotation, in its order.
     pub servers: Vec<ServerSpec>,
+    /// Where they come from, if they can be read again.
+    pub source: Option<Source>,
+    /// How the next one is chosen.
+    pub algorithm: Algorithm,
+    /// None: nobody is probed or ejected.
+    pub health: Option<HealthSettings>,
+    /// How long a server that comes back takes to be given all of its turns again.
+    pub slow_start: Duration,
+    /// For [`Algorithm::Sigma`]: the threshold in standard deviations.
+    pub sigma_z0: f64,
     /// None: sessions are off.
     pub sessions: Option<SessionSettings>,
     /// See [`Affinity`].
@@ -186,49 +359,55 @@ pub struct Settings {
     pub drain: Duration,
     /// How long others are waited for.
     pub limits: Limits,
+    /// None: nobody looks on, and nothing is counted.
+    pub admin: Option<AdminSettings>,
+    /// None: there is no access log.
+    pub access_log: Option<Target>,
+    /// Whether a request without a trace begins one.
+    pub trace: bool,
     /// Whether servers that nobody runs are to be played.
     pub demo: bool,
     /// Whether only these settings were to be checked.
     pub check: bool,
 }
 
-/// How long, and how much.
+/// What was understood, in words for the start-up line.
 #[derive(Clone, Debug)]
-pub struct Limits {
-    /// Until a server takes the connection.
-    pub connect: Duration,
-    /// Until a server sends the next bytes that are due.
-    pub response: Duration,
-    /// Until a client's request has a whole head.
-    pub head: Duration,
-    /// Between two requests of a client.
-    pub idle: Duration,
-    /// A request's head in bytes.
-    pub head_bytes: usize,
-    /// Client connections at once; none: what the open-files limit allows.
-    pub connections: Option<usize>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(1),
-            response: Duration::from_secs(60),
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            head_bytes: 32 * 1024,
-            connections: None,
-        }
-    }
+#[expect(missing_docs, reason = "each is the setting of its name")]
+pub struct Summary {
+    pub servers: usize,
+    pub algorithm: String,
+    pub sessions: &'static str,
+    pub access_log: String,
 }
 
 impl Settings {
+    /// See [`Summary`]. No URL with a password gets into it.
+    pub fn summary(&self) -> Summary {
+        let name = self.algorithm.to_possible_value().map(|value| value.get_name().to_owned());
+        Summary {
+            servers: self.servers.len(),
+            algorithm: name.unwrap_or_default(),
+            sessions: match &self.sessions {
+                None => "off",
+                Some(sessions) if sessions.redis.is_some() => "redis",
+                Some(_) => "embedded",
+            },
+            access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
+        }
+    }
+
     /// What the flags leave at their defaults, for these servers: what a test or an embedder
     /// starts from.
     pub fn for_servers(servers: Vec<ServerSpec>) -> Self {
         Self {
             listen: (IpAddr::from([127, 0, 0, 1]), 0).into(),
             servers,
+            source: None,
+            algorithm: Algorithm::Rr,
+            sigma_z0: 0.0,
+            health: None,
+            slow_start: Duration::ZERO,
             sessions: None,
             affinity: Affinity::None,
             trusted: Vec::new(),
@@ -236,6 +415,9 @@ impl Settings {
             workers: NonZeroUsize::MIN,
             drain: Duration::from_secs(30),
             limits: Limits::default(),
+            admin: None,
+            access_log: None,
+            trace: true,
             demo: false,
             check: false,
         }
@@ -250,9 +432,11 @@ pub struct BadConfiguration(pub Vec<String>);
 impl TryFrom<Args> for Settings {
     type Error = BadConfiguration;
 
-    fn try_from(args: Args) -> Result<Self, BadConfiguration> {
+    fn try_from(mut args: Args) -> Result<Self, BadConfiguration> {
         let mut errors = Vec::new();
-        let servers = read_servers(&args.file).unwrap_or_else(|found| {
+        let source = args.source();
+        let servers = args.servers.take().map_or_else(|| source.read(), Ok);
+        let servers = servers.unwrap_or_else(|found| {
             errors.extend(found);
             Vec::new()
         });
@@ -267,12 +451,21 @@ impl TryFrom<Args> for Settings {
         if args.session == Switch::Off && args.affinity != Affinity::None {
             errors.push("--affinity needs sessions: the server stands in their cookie".to_owned());
         }
+        let admin = args.admin().unwrap_or_else(|error| {
+            errors.push(error);
+            None
+        });
         if !errors.is_empty() {
             return Err(BadConfiguration(errors));
         }
         Ok(Self {
             listen: (args.bind, args.port).into(),
             servers,
+            source: Some(source),
+            algorithm: args.algorithm,
+            sigma_z0: args.sigma_z0,
+            health: args.health(),
+            slow_start: args.slow_start,
             sessions: args.sessions(secrets),
             affinity: args.affinity,
             trusted: args.trusted_proxy,
@@ -280,6 +473,9 @@ impl TryFrom<Args> for Settings {
             workers: args.workers.unwrap_or_else(one_per_core),
             drain: args.drain,
             limits: Limits::default(),
+            admin,
+            access_log: args.access_log,
+            trace: args.trace == Switch::On,
             demo: args.demo,
             check: args.check,
         })
@@ -290,89 +486,12 @@ fn one_per_core() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-fn read_servers(file: &Path) -> Result<Vec<ServerSpec>, Vec<String>> {
-    let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| vec![format!("{name}: {error}")])?;
-    servers::parse(&text)
-        .map_err(|errors| errors.0.iter().map(|error| format!("{name}:{error}")).collect())
-}
-
-/// Keys shorter than the MAC's own strength would make the cookie guessable.
-fn read_secrets(file: &Path) -> Result<Vec<Vec<u8>>, String> {
-    const SHORTEST: usize = 16;
-    let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
-    let keys = text.lines().map(str::trim).zip(1..).filter(|(key, _)| !key.is_empty());
-    let mut secrets = Vec::new();
-    for (key, line) in keys {
-        if key.len() < SHORTEST {
-            return Err(format!("{name}:{line}: a key has at least {SHORTEST} characters"));
-        }
-        secrets.push(key.as_bytes().to_vec());
-    }
-    if secrets.is_empty() {
-        return Err(format!("{name}: there is no key in it"));
-    }
-    Ok(secrets)
-}
-
-fn parse_bind(value: &str) -> Result<IpAddr, String> {
-    let bare = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value);
-    match bare {
-        "localhost" => Ok([127, 0, 0, 1].into()),
-        _ => bare.parse().map_err(|_| "an IPv4 or IPv6 address is expected".to_owned()),
-    }
-}
-
-fn parse_admin(value: &str) -> Result<String, String> {
-    if value == "off" {
-        Ok(value.to_owned())
-    } else {
-        Err("the admin listener is not there yet: only `off` can be chosen".to_owned())
-    }
-}
-
-fn parse_redis(value: &str) -> Result<String, String> {
-    session::check_redis_url(value).map(|()| value.to_owned())
-}
-
-fn parse_cookie_name(value: &str) -> Result<String, String> {
-    session::check_cookie_name(value).map(|()| value.to_owned())
-}
-
-fn parse_time(value: &str) -> Result<Duration, String> {
-    match parse_wait(value)? {
-        Duration::ZERO => Err("must be longer than nothing".to_owned()),
-        time => Ok(time),
-    }
-}
-
-fn parse_wait(value: &str) -> Result<Duration, String> {
-    humantime::parse_duration(value)
-        .map_err(|error| format!("{error} (say for example 90s or 30m)"))
-}
-
-fn parse_net(value: &str) -> Result<IpNet, String> {
-    value
-        .parse::<IpNet>()
-        .or_else(|_| value.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "a network such as 10.0.0.0/8 or an address is expected".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_flags_are_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn a_single_address_is_a_network_of_one() {
-        assert_eq!(parse_net("::1").unwrap().to_string(), "::1/128");
-        assert!(parse_net("10.0.0.0/40").is_err());
     }
 }

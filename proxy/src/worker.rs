@@ -13,7 +13,13 @@ use std::{
 use hyper::server::conn::http1;
 use tokio::sync::Notify;
 
-use crate::{clock::Clock, forward::RetryBudget, proxy::Proxy, stop::Stop};
+use crate::{
+    clock::Clock,
+    forward::RetryBudget,
+    metrics::{Place, WorkerNumbers},
+    proxy::Proxy,
+    stop::Stop,
+};
 
 /// Most that is read or written at once.
 pub(crate) const BUFFER: usize = 64 * 1024;
@@ -25,12 +31,13 @@ pub(crate) struct Worker {
     pub(crate) retries: RetryBudget,
     pub(crate) http: http1::Builder,
     pub(crate) stop: Stop,
+    pub(crate) place: Place,
     open: AtomicUsize,
     all_closed: Notify,
 }
 
 impl Worker {
-    pub(crate) fn new(proxy: Arc<Proxy>, stop: Stop) -> Self {
+    pub(crate) fn new(proxy: Arc<Proxy>, stop: Stop, place: Place) -> Self {
         let mut http = http1::Builder::new();
         // The connection's own timer also covers the time that a head may take.
         http.header_read_timeout(None)
@@ -42,9 +49,15 @@ impl Worker {
             retries: RetryBudget::new(),
             http,
             stop,
+            place,
             open: AtomicUsize::new(0),
             all_closed: Notify::new(),
         }
+    }
+
+    /// What this worker counts.
+    pub(crate) fn numbers(&self) -> &WorkerNumbers {
+        self.proxy.metrics.workers.of(self.place)
     }
 
     /// Resolves once no connection is open, its tunnels included.
@@ -74,12 +87,14 @@ impl OpenConnection {
     pub(crate) fn count(worker: &Arc<Worker>) -> Self {
         // ORDERING: Relaxed; who waits for zero waits on this same thread.
         worker.open.fetch_add(1, Ordering::Relaxed);
+        worker.numbers().connections_opened.add(1);
         Self(Arc::clone(worker))
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
+        self.0.numbers().connections_closed.add(1);
         // ORDERING: Release; see `closed`, which then knows that the connection's work is done.
         if self.0.open.fetch_sub(1, Ordering::Release) == 1 {
             self.0.all_closed.notify_waiters();

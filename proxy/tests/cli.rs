@@ -77,6 +77,10 @@ fn bad_usage_ends_with_64() {
         &["--trusted-proxy", "10.0.0.0/40"],
         &["--redis", "nonsense"],
         &["--algorithm", "fastest"],
+        &["--sigma-z0", "-1"],
+        &["--health", "maybe"],
+        &["--health-path", "health"],
+        &["--health-interval", "0s"],
         &["--affinity", "strict"],
         &["--drain", "soon"],
     ] {
@@ -116,6 +120,47 @@ fn the_environment_stands_in_for_flags_and_a_flag_wins() {
     };
     assert_eq!(run(&[]), Some(64));
     assert_eq!(run(&["-p", "1"]), Some(0));
+}
+
+#[test]
+fn a_configuration_file_names_servers_and_any_flag_and_is_outdone_by_environment_and_flags() {
+    let (_folder, path) = file(
+        "port = 70000\n\nworkers = 1\nsession-header = [\"x-a\", \"x-b\"]\ndemo = false\n\
+         health-interval = \"1s\"\n[[servers]]\nurl = \"http://localhost:8000\"\nweight = 2\n",
+    );
+    let path = path.to_str().unwrap();
+    let ran = run(&["--config", path, "--check"]);
+    assert_eq!(ran.code, 78);
+    assert!(ran.stderr.starts_with(&format!("{path}:1: ")), "{}", ran.stderr);
+
+    let (_folder, path) =
+        file("workers = 2\n[[servers]]\nurl = \"http://localhost:8000\"\nweight = 2\n");
+    let path = path.to_str().unwrap();
+    assert_eq!(run(&["--config", path, "--check"]).code, 0);
+    // A file that is named by a flag is used instead of the [[servers]].
+    assert_eq!(run(&["--config", path, "-f", "/does/not/exist", "--check"]).code, 78);
+}
+
+#[test]
+fn every_error_of_a_configuration_file_is_reported_at_once_with_its_line() {
+    let (_folder, path) = file(
+        "speed = 3\nworkers = 0\nalgorithm = [\"rr\", \"sigma\"]\ndemo = \"yes\"\nconfig = \"x\"\n",
+    );
+    let path = path.to_str().unwrap();
+    let ran = run(&["--config", path, "--check"]);
+    assert_eq!(ran.code, 78);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 5, "{}", ran.stderr);
+    for (line, number) in lines.iter().zip(1..) {
+        assert!(line.starts_with(&format!("{path}:{number}: ")), "{line}");
+    }
+
+    let (_folder, path) = file("port = 1\nport = 2\n[[servers]]\nurl = \"http://a:0\"\n");
+    let ran = run(&["--config", path.to_str().unwrap(), "--check"]);
+    assert_eq!(ran.code, 78);
+    assert!(ran.stderr.contains(":2: "), "{}", ran.stderr);
+    let (_folder, path) = file("port = 1\n");
+    assert_eq!(run(&["--config", path.to_str().unwrap(), "--check"]).code, 64, "no servers");
 }
 
 #[test]

@@ -61,6 +61,21 @@ async fn sigterm_answers_what_is_in_flight_closes_what_is_idle_and_accepts_nothi
 }
 
 #[tokio::test]
+async fn a_request_that_was_on_its_way_to_an_idle_connection_is_answered_as_its_last() {
+    let server = Server::named("a").await;
+    let proxy = TestProxy::before(&[&server]).await;
+    let (mut kept, mut new) = (proxy.connect().await, proxy.connect().await);
+    kept.get("/").await;
+    proxy.stop.drain();
+    for client in [&mut kept, &mut new] {
+        let answer = client.get("/").await;
+        assert_eq!((answer.text(), answer.head.field("connection")), ("a", Some("close")));
+        assert!(client.is_closed().await);
+    }
+    assert!(proxy.ended().await);
+}
+
+#[tokio::test]
 async fn what_takes_longer_than_the_drain_is_cut() {
     let (server, _release) = held_server().await;
     let flags = ["--session", "off", "--drain", "300ms"];

@@ -15,7 +15,7 @@ use crate::{
         Core, Member,
         word::{Hint, Index, Link, MemberId, SENTINEL},
     },
-    sync::{Ordering, back_off},
+    sync::{Ordering, back_off, step},
 };
 
 /// Where to insert.
@@ -28,12 +28,6 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) const FRONT: Self = Self::After(MemberId::SENTINEL);
     pub(crate) const BACK: Self = Self::Before(MemberId::SENTINEL);
-
-    const fn anchor(self) -> MemberId {
-        match self {
-            Self::Before(at) | Self::After(at) => at,
-        }
-    }
 }
 
 /// A slot and its link as it was read.
@@ -49,10 +43,9 @@ impl<T: Send + Sync + 'static> Core<T> {
         value: T,
         guard: &Guard,
     ) -> Result<MemberId, T> {
-        let anchor = place.anchor();
-        if anchor != MemberId::SENTINEL && !self.is_member(anchor, guard) {
-            return Err(value);
-        }
+        // Found before there is a slot: whoever dies on the way there leaves nothing behind.
+        let Some(mut gap) = self.gap(place, guard) else { return Err(value) };
+        step!(GapFound);
         let Some(index) = self.table.take() else {
             panic!("a ring holds at most {} members", crate::raw::table::SLOTS - 1)
         };
@@ -64,14 +57,23 @@ impl<T: Send + Sync + 'static> Core<T> {
         self.len.fetch_add(1, Ordering::Relaxed);
 
         let mut failures = 0;
-        while let Some(((before, link), after)) = self.gap(place, guard) {
+        loop {
+            let ((before, link), after) = gap;
             let new = MemberId::new(index, vacant);
+            // From here on the slot says that it holds a value, which goes with the ring if this
+            // thread goes no further.
             slot.prepare(vacant.to(after), Hint::to(MemberId::new(before, link)));
+            step!(Prepared);
             if self.slot(before).relink(link, link.to(index)) {
+                step!(Linked);
                 self.correct_hint(after, index);
                 return Ok(new);
             }
             back_off(&mut failures);
+            match self.gap(place, guard) {
+                Some(other) => gap = other,
+                None => break,
+            }
         }
 
         // The anchor left meanwhile.
@@ -80,7 +82,11 @@ impl<T: Send + Sync + 'static> Core<T> {
         slot.prepare(vacant, Hint::free(SENTINEL));
         // SAFETY: N2, written above, and never published.
         let value = unsafe { slot.take() };
-        self.table.give_back(index);
+        step!(Refused);
+        // After a grace period like any other: so a slot that a pinned thread saw on top of the
+        // free list is not there again before it unpins, whatever the version says.
+        let core = Arc::clone(self);
+        guard.defer(move || core.table.give_back(index));
         Err(value)
     }
 
@@ -93,6 +99,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
         // The slot was live under this pin, so it cannot become another member's before we mark it.
         let won = !self.slot(at.index()).mark().is_removed();
+        step!(Marked);
         if won {
             // ORDERING: Relaxed, see `len`.
             self.len.fetch_sub(1, Ordering::Relaxed);
@@ -110,6 +117,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         loop {
             let head = self.link(SENTINEL);
+            step!(FrontRead);
             let first = head.successor();
             if first == SENTINEL {
                 return None;
@@ -123,7 +131,9 @@ impl<T: Send + Sync + 'static> Core<T> {
                 back_off(&mut failures);
                 continue;
             }
+            step!(FrontBusy);
             self.finish((SENTINEL, head.busy()), guard);
+            step!(FrontTaken);
             if self.link(first).is_popped() {
                 // SAFETY: N4, `first` was linked when the sentinel was made busy.
                 return Some(unsafe { self.member(first, link, guard) });
@@ -137,7 +147,9 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         loop {
             let (last, link) = self.last(guard)?;
+            step!(LastFound);
             if self.slot(last).relink(link, link.removed()) {
+                step!(Marked);
                 // ORDERING: Relaxed, see `len`.
                 self.len.fetch_sub(1, Ordering::Relaxed);
                 self.unlink(last, guard);
@@ -253,6 +265,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         index: Index,
         guard: &Guard,
     ) -> bool {
+        step!(BeforeFound);
         let busy = link.busy();
         if !link.is_busy() && !self.slot(before).relink(link, busy) {
             return false;
@@ -260,13 +273,18 @@ impl<T: Send + Sync + 'static> Core<T> {
         if !self.step_off(index, before) {
             return false;
         }
+        step!(SteppedOff);
         let gone = self.link(index);
         if !self.slot(before).relink(busy, busy.past(gone)) {
             return false;
         }
+        step!(Unlinked);
         self.slot(index).set_unlinked();
+        step!(SaidUnlinked);
         self.correct_hint(gone.successor(), before);
+        step!(ToRetire);
         self.retire(MemberId::new(index, gone), guard);
+        step!(Retired);
         true
     }
 
@@ -277,6 +295,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut state = self.link(leaving);
         while !state.is_removed() {
             if self.slot(leaving).relink(state, state.popped()) {
+                step!(FrontMarked);
                 // ORDERING: Relaxed, see `len`.
                 self.len.fetch_sub(1, Ordering::Relaxed);
             }
@@ -291,6 +310,7 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// the hint, or from the sentinel if the hinted member is gone.
     pub(super) fn predecessor(self: &Arc<Self>, index: Index, guard: &Guard) -> Option<Seen> {
         let hint = self.slot(index).hint();
+        step!(HintFollowed);
         if hint.is_unlinked() {
             return None;
         }
@@ -314,6 +334,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 return None;
             }
             let beyond = self.link(next);
+            step!(Searching);
             if beyond.is_removed() {
                 self.unlink_after((at, link), next, guard);
                 link = self.link(at);
@@ -337,9 +358,11 @@ impl<T: Send + Sync + 'static> Core<T> {
             if hint.is_unlinked() || link.is_removed() || link.successor() != index {
                 return;
             }
+            step!(HintRead);
             if !self.slot(index).rehint(hint, Hint::to(MemberId::new(before, link))) {
                 continue;
             }
+            step!(HintWritten);
             if !self.link(before).is_removed() {
                 return;
             }
@@ -364,5 +387,35 @@ impl<T: Send + Sync + 'static> Core<T> {
             }
             at = next;
         }
+    }
+}
+
+#[cfg(all(test, not(rondel_loom)))]
+mod tests {
+    use super::*;
+    use crate::pin;
+
+    /// A hint can be late by so much that its slot has become another member's, behind this one.
+    #[test]
+    fn a_hint_to_a_slot_that_is_used_again_is_not_followed() {
+        let core = Arc::new(Core::new());
+        let push = |value| core.insert(Place::BACK, value, &pin()).expect("the back is there");
+        let (a, old, b) = (push(0), push(1), push(2));
+        assert!(core.remove(old, &pin()));
+        let new = std::iter::repeat_with(|| {
+            for _ in 0..64 {
+                crossbeam_epoch::pin().flush();
+            }
+            push(3)
+        })
+        .find(|new| new.index() == old.index())
+        .expect("the slot is free at some time");
+
+        let slot = core.slot(b.index());
+        assert!(slot.rehint(slot.hint(), Hint::to(old)));
+        let guard = pin();
+        assert!(core.find(new, &guard).is_some());
+        assert_eq!(core.predecessor(b.index(), &guard).map(|(before, _)| before), Some(a.index()));
+        core.close();
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         Core,
         word::{Link, MemberId},
     },
+    sync::step,
 };
 
 impl<T: Send + Sync + 'static> Core<T> {
@@ -27,6 +28,7 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     fn reclaim(&self, member: MemberId) {
         let Some(value) = self.claim_value(member) else { return };
+        step!(Claimed);
         if !self.is_worn_out(member) {
             self.table.give_back(member.index());
         }

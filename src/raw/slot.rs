@@ -49,10 +49,10 @@ impl<T> Slot<T> {
 
     /// Overwrites the link of a slot that nobody else can reach.
     pub(crate) fn prepare(&self, link: Link, hint: Hint) {
-        // ORDERING: E1. Relaxed, since the link that publishes the slot is a Release.
+        // ORDERING: E1. Relaxed both, since the link that publishes the slot is a Release, and its
+        // key is known to nobody before.
         self.prev.store(hint.0, Ordering::Relaxed);
-        // ORDERING: E5. Release: who finds this generation by key finds the value.
-        self.next.store(link.0, Ordering::Release);
+        self.next.store(link.0, Ordering::Relaxed);
     }
 
     pub(crate) fn hint(&self) -> Hint {
@@ -64,7 +64,7 @@ impl<T> Slot<T> {
     pub(crate) fn rehint(&self, old: Hint, new: Hint) -> bool {
         // ORDERING: E4. Release hands on the slot that is named. Failure is Relaxed: the caller
         // loads the word again.
-        self.prev.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// Says that this slot is out of the list: its hint is of no use any more.

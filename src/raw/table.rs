@@ -3,8 +3,9 @@
 //! Owns the memory of all slots. Never looks at a value. A slot, once made, stays in its place
 //! until the table goes, so an index that was handed out is always safe to look at (N1).
 //!
-//! The free list is Treiber's stack (R. K. Treiber, 1986) with a version beside its top, which
-//! spares it the ABA problem; its links are kept in the hints of the vacant slots.
+//! The free list is Treiber's stack (R. K. Treiber, 1986); its links are kept in the hints of the
+//! vacant slots. It has no ABA problem, for two reasons: there is a version beside its top, and
+//! whoever takes a slot is pinned, while a slot comes back a grace period after it was taken.
 
 use core::ptr;
 
@@ -15,11 +16,11 @@ use crate::{
         slot::Slot,
         word::{Hint, INDICES, Index, Link, Position, SENTINEL},
     },
-    sync::{AtomicPtr, AtomicU64, Ordering, back_off},
+    sync::{AtomicPtr, AtomicU64, Ordering, back_off, step},
 };
 
 /// log2 of the size of the first segment. Tiny in models, so that they see the table grow.
-const FIRST_BITS: u32 = if cfg!(any(rondel_loom, miri)) { 1 } else { 5 };
+const FIRST_BITS: u32 = if cfg!(any(rondel_loom, rondel_small, miri)) { 1 } else { 5 };
 const FIRST: u32 = 1 << FIRST_BITS;
 /// Slots in all, the sentinel among them. The last `FIRST` indices would need one more segment,
 /// as large as all the others together, and are left unused.
@@ -72,8 +73,12 @@ impl<T> Table<T> {
     #[inline]
     pub(crate) fn slot(&self, index: Index) -> &Slot<T> {
         let (segment, place) = locate(index);
-        // ORDERING: E7. Acquire: the slots of the segment were written before it was linked in.
-        let slots = self.segments[segment].load(Ordering::Acquire);
+        debug_assert!(segment < SEGMENTS, "index {index} is too large");
+        // SAFETY: N1, an index that was handed out lies in one of the segments.
+        let segment = unsafe { self.segments.get_unchecked(segment) };
+        // ORDERING: E7. Relaxed: whoever learnt of the index did so by an Acquire that goes back to
+        // the thread that took it, and that had the segment by then.
+        let slots = segment.load(Ordering::Relaxed);
         debug_assert!(!slots.is_null(), "index {index} was never handed out");
         // SAFETY: N1, `place` is below the segment's length.
         let slot = unsafe { slots.add(place) };
@@ -99,6 +104,7 @@ impl<T> Table<T> {
             // changed, and the exchange fails.
             let below = self.slot(top.index()).hint().index();
             let popped = top.moved_to(below);
+            step!(FreeRead);
             // ORDERING: E6. Relaxed on both sides: a pop publishes nothing, and continues the
             // release sequence of the pushes below it.
             if self
@@ -121,15 +127,18 @@ impl<T> Table<T> {
             if fresh == SLOTS {
                 return None;
             }
+            #[expect(clippy::cast_possible_truncation, reason = "below 2^24")]
+            let index = fresh as Index;
+            // Before the index is anybody's: a panic in here leaves none without its slot.
+            self.ensure(locate(index).0);
+            step!(FreshRead);
+            // ORDERING: Relaxed on both sides, as above.
             if self
                 .free
                 .fresh
                 .compare_exchange(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
             {
-                #[expect(clippy::cast_possible_truncation, reason = "below 2^24")]
-                let index = fresh as Index;
-                self.ensure(locate(index).0);
                 return Some(index);
             }
             back_off(&mut failures);
@@ -144,6 +153,7 @@ impl<T> Table<T> {
             // ORDERING: Relaxed. Nothing is read through it; the exchange below checks it.
             let top = Position(self.free.top.load(Ordering::Relaxed));
             slot.set_free(Hint::free(top.index()));
+            step!(FreeWritten);
             // ORDERING: E6. Release: who pops the slot finds it vacant. Failure: we load again.
             if self
                 .free
@@ -170,6 +180,7 @@ impl<T> Table<T> {
             return;
         }
         let slots: Box<[Slot<T>]> = (0..length(segment)).map(|_| Slot::new(Link::UNUSED)).collect();
+        step!(SegmentMade);
         let slots = Box::into_raw(slots);
         // ORDERING: E7. Release: the slots are seen in full by whoever loads the pointer. Acquire
         // on failure: the other thread's segment is used from now on.
@@ -205,5 +216,58 @@ impl<T> Drop for Table<T> {
                 drop(unsafe { Box::from_raw(all) });
             }
         }
+    }
+}
+
+#[cfg(all(test, rondel_loom))]
+#[path = "../../tests/loom/explore.rs"]
+mod explore;
+
+#[cfg(all(test, rondel_loom))]
+mod models {
+    use std::sync::Arc;
+
+    use super::{explore::explore, *};
+
+    /// Takes a slot and uses its cell, which loom sees.
+    fn use_one(table: &Table<u32>) -> Index {
+        let index = table.take().expect("the table is not full");
+        // SAFETY: N2, taken above.
+        unsafe { table.slot(index).write(index) };
+        // SAFETY: N2, written above.
+        assert_eq!(unsafe { table.slot(index).take() }, index);
+        index
+    }
+
+    #[test]
+    fn a_slot_is_free_for_one_while_others_come_and_go_below_it() {
+        explore(2, [6, 11], || {
+            let table = Arc::new(Table::new());
+            let (first, second) = (use_one(&table), use_one(&table));
+            table.give_back(second);
+            table.give_back(first);
+            let other = Arc::clone(&table);
+            let thread = loom::thread::spawn(move || {
+                let (back, kept) = (use_one(&other), use_one(&other));
+                other.give_back(back);
+                kept
+            });
+            let mine = use_one(&table);
+            let kept = thread.join().expect("slots can be taken");
+            let another = use_one(&table);
+            assert!(mine != kept && kept != another && another != mine);
+        });
+    }
+
+    #[test]
+    fn two_threads_make_one_segment() {
+        explore(2, [13, 19], || {
+            let table = Arc::new(Table::new());
+            use_one(&table);
+            let other = Arc::clone(&table);
+            let thread = loom::thread::spawn(move || use_one(&other));
+            let mine = use_one(&table);
+            assert_ne!(mine, thread.join().expect("slots can be taken"));
+        });
     }
 }

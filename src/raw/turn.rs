@@ -17,17 +17,28 @@ use crate::{
         Core, Member,
         word::{Index, Link, MemberId, Position, SENTINEL},
     },
-    sync::{Ordering, back_off},
+    sync::{Ordering, back_off, step},
 };
 
 /// One step forward from a slot.
-pub(super) enum Step {
+pub(super) enum Hop {
     /// The live slot that follows, with its link.
     To { next: Index, link: Link, past_the_end: bool },
     /// The ring was empty.
     Empty,
-    /// A removal was finished instead, or the end of the list moved: look again.
+    /// A removal that is under way must be finished first, or the end of the list moved.
     Again,
+}
+
+/// What an attempt to take the next turn came to.
+enum Turn<'g, T> {
+    Won(Member<'g, T>),
+    /// There are no members.
+    Nobody,
+    /// Another change of the cursor came first.
+    Lost,
+    /// Behind this slot, or in it, a removal is under way that must be finished first.
+    InTheWay(Index),
 }
 
 /// What a search for an acceptable member came to.
@@ -61,25 +72,52 @@ impl<T: Send + Sync + 'static> Core<T> {
     }
 
     /// The next turn.
-    ///
-    /// Takes effect when the link that names the result is read (for `None`, when the sentinel is
-    /// seen to follow itself): from there to the exchange the cursor did not move.
     #[inline]
     pub(crate) fn next<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+        match self.try_next(guard) {
+            Turn::Won(member) => Some(member),
+            Turn::Nobody => None,
+            Turn::Lost | Turn::InTheWay(_) => self.next_contended(guard),
+        }
+    }
+
+    /// The next turn when others are at it too. Apart, so that the common path is short enough to
+    /// be inlined, and saves no registers for the sake of this one.
+    #[cold]
+    #[inline(never)]
+    fn next_contended<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
         let mut failures = 0;
         loop {
-            let cursor = self.cursor();
-            match self.step(cursor.index(), guard) {
-                Step::To { next, link, .. } => {
-                    if self.move_cursor(cursor, next) {
-                        // SAFETY: N4, seen linked and live by `step`.
-                        return Some(unsafe { self.member(next, link, guard) });
-                    }
-                    back_off(&mut failures);
-                }
-                Step::Empty => return None,
-                Step::Again => {}
+            back_off(&mut failures);
+            match self.try_next(guard) {
+                Turn::Won(member) => return Some(member),
+                Turn::Nobody => return None,
+                Turn::Lost => {}
+                Turn::InTheWay(at) => self.clear_the_way(at, guard),
             }
+        }
+    }
+
+    /// One attempt.
+    ///
+    /// Takes effect when the link that names the result is read (for `Nobody`, when the sentinel
+    /// is seen to follow itself): from there to the exchange the cursor did not move.
+    #[inline]
+    fn try_next<'g>(&'g self, guard: &'g Guard) -> Turn<'g, T> {
+        let cursor = self.cursor();
+        step!(CursorRead);
+        match self.look(cursor.index()) {
+            Hop::To { next, link, .. } => {
+                step!(NextFound);
+                if !self.move_cursor(cursor, next) {
+                    return Turn::Lost;
+                }
+                step!(Moved);
+                // SAFETY: N4, seen linked and live by `look`.
+                Turn::Won(unsafe { self.member(next, link, guard) })
+            }
+            Hop::Empty => Turn::Nobody,
+            Hop::Again => Turn::InTheWay(cursor.index()),
         }
     }
 
@@ -95,12 +133,15 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         loop {
             let cursor = self.cursor();
+            step!(CursorRead);
             match self.search(cursor.index(), guard, &mut accept) {
                 Search::Found { member, hops } => {
                     let index = member.id().index();
+                    step!(Accepted);
                     if self.is_hops_away(cursor.index(), index, hops, guard)
                         && self.move_cursor(cursor, index)
                     {
+                        step!(Moved);
                         return Some(member);
                     }
                     back_off(&mut failures);
@@ -117,18 +158,21 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut failures = 0;
         'again: loop {
             let cursor = self.cursor();
+            step!(CursorRead);
             let mut at = cursor.index();
             for turn in &mut *turns {
-                match self.step(at, guard) {
-                    Step::To { next, link, .. } => {
+                match self.hop(at, guard) {
+                    Hop::To { next, link, .. } => {
                         *turn = MemberId::new(next, link);
                         at = next;
                     }
-                    Step::Empty => return 0,
-                    Step::Again => continue 'again,
+                    Hop::Empty => return 0,
+                    Hop::Again => continue 'again,
                 }
             }
+            step!(TurnsFound);
             if self.move_cursor(cursor, at) {
+                step!(Moved);
                 return turns.len();
             }
             back_off(&mut failures);
@@ -141,6 +185,7 @@ impl<T: Send + Sync + 'static> Core<T> {
     ///
     /// A load that finds the cursor elsewhere would not do: a picker could install `index` after.
     pub(super) fn step_off(&self, index: Index, before: Index) -> bool {
+        step!(Busy);
         let mut failures = 0;
         loop {
             let cursor = self.cursor();
@@ -152,6 +197,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 }
                 to = before;
             }
+            step!(OffRead);
             if self.move_cursor(cursor, to) {
                 return true;
             }
@@ -159,34 +205,70 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
     }
 
-    /// The live slot after `at`, past the sentinel.
+    /// Moves the cursor off the unlinked slot `index`.
+    ///
+    /// It is there only if a picker stood still between its read and its exchange for so long that
+    /// the version came round, which N5 leaves out of account. Without this all pickers would wait
+    /// for the slot to be reclaimed, and that for them.
+    #[cold]
+    fn leave_unlinked(&self, index: Index) {
+        let cursor = self.cursor();
+        if cursor.index() == index {
+            self.move_cursor(cursor, SENTINEL);
+        }
+    }
+
+    /// The live slot after `at`, past the sentinel. Only looks.
     #[inline]
-    pub(super) fn step(self: &Arc<Self>, at: Index, guard: &Guard) -> Step {
+    fn look(&self, at: Index) -> Hop {
+        let link = self.link(at);
+        step!(LinkRead);
+        let past_the_end = at != SENTINEL && link.successor() == SENTINEL;
+        let mut next = link.successor();
+        if past_the_end {
+            next = self.link(SENTINEL).successor();
+            step!(HeadRead);
+            // Was `at` still the last when the first was read? It was not if something had been
+            // linked behind it; and if that had gone again, the cursor's version has changed.
+            if self.link(at) != link {
+                return Hop::Again;
+            }
+        }
+        if link.is_removed() {
+            return Hop::Again;
+        }
+        if next == SENTINEL {
+            return Hop::Empty;
+        }
+        let link = self.link(next);
+        if link.is_removed() { Hop::Again } else { Hop::To { next, link, past_the_end } }
+    }
+
+    /// The live slot after `at`, past the sentinel; or what stands in the way is unlinked instead.
+    pub(super) fn hop(self: &Arc<Self>, at: Index, guard: &Guard) -> Hop {
+        let hop = self.look(at);
+        if let Hop::Again = hop {
+            self.clear_the_way(at, guard);
+        }
+        hop
+    }
+
+    /// Finishes the removal of `at`, or else of what follows it.
+    #[cold]
+    fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
         let mut before = (at, self.link(at));
         if before.1.is_removed() {
             self.unlink(at, guard);
-            return Step::Again;
+            self.leave_unlinked(at);
+            return;
         }
-        let past_the_end = at != SENTINEL && before.1.successor() == SENTINEL;
-        if past_the_end {
-            let head = self.link(SENTINEL);
-            // Was `at` still the last when the first was read? It was not if something had been
-            // linked behind it; and if that had gone again, the cursor's version has changed.
-            if self.link(at) != before.1 {
-                return Step::Again;
-            }
-            before = (SENTINEL, head);
+        if before.1.successor() == SENTINEL {
+            before = (SENTINEL, self.link(SENTINEL));
         }
         let next = before.1.successor();
-        if next == SENTINEL {
-            return Step::Empty;
-        }
-        let link = self.link(next);
-        if link.is_removed() {
+        if next != SENTINEL && self.link(next).is_removed() {
             self.unlink_after(before, next, guard);
-            return Step::Again;
         }
-        Step::To { next, link, past_the_end }
     }
 
     /// Asks the members after `start`, each once, in order.
@@ -199,13 +281,13 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut at = start;
         let mut laps = 0;
         for hops in 1.. {
-            let (next, link) = match self.step(at, guard) {
-                Step::To { next, link, past_the_end } => {
+            let (next, link) = match self.hop(at, guard) {
+                Hop::To { next, link, past_the_end } => {
                     laps += u32::from(past_the_end);
                     (next, link)
                 }
-                Step::Empty => return Search::Nobody,
-                Step::Again => return Search::Again,
+                Hop::Empty => return Search::Nobody,
+                Hop::Again => return Search::Again,
             };
             if start == SENTINEL && laps == 1 {
                 return Search::Nobody;
@@ -214,7 +296,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 // `start` was never met, so it has left, and the cursor with it.
                 return Search::Again;
             }
-            // SAFETY: N4, seen linked and live by `step`.
+            // SAFETY: N4, seen linked and live by `hop`.
             let member = unsafe { self.member(next, link, guard) };
             if accept(member.value()) {
                 return Search::Found { member, hops };
@@ -241,10 +323,13 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
         let mut at = start;
         for hop in 1..=hops {
-            match self.step(at, guard) {
-                Step::To { next, .. } if next == index => return hop == hops,
-                Step::To { next, .. } => at = next,
-                Step::Empty | Step::Again => return false,
+            match self.hop(at, guard) {
+                Hop::To { next, .. } if next == index => {
+                    step!(Confirmed);
+                    return hop == hops;
+                }
+                Hop::To { next, .. } => at = next,
+                Hop::Empty | Hop::Again => return false,
             }
         }
         false

@@ -6,7 +6,7 @@ use crate::{
     guard::Guard,
     raw::{
         Core, Member,
-        turn::Step,
+        turn::Hop,
         word::{Index, MemberId, SENTINEL},
     },
 };
@@ -81,14 +81,14 @@ impl<T: Send + Sync + 'static> Core<T> {
                 .into_iter()
                 .find(|id| id.is_live_in(self.link(id.index())))
                 .unwrap_or(MemberId::SENTINEL);
-            match self.step(from.index(), guard) {
-                Step::To { next, link, past_the_end } => {
-                    // SAFETY: N4, seen linked and live by `step`.
+            match self.hop(from.index(), guard) {
+                Hop::To { next, link, past_the_end } => {
+                    // SAFETY: N4, seen linked and live by `hop`.
                     let member = unsafe { self.member(next, link, guard) };
                     return Some((member, if past_the_end { MemberId::SENTINEL } else { from }));
                 }
-                Step::Empty => return None,
-                Step::Again => {}
+                Hop::Empty => return None,
+                Hop::Again => {}
             }
         }
     }

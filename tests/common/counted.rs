@@ -67,6 +67,15 @@ impl Tally {
         assert_eq!(self.used_dead.load(Relaxed), 0, "uses of a dropped value");
     }
 
+    /// Every value is dropped, once, if not now then soon: another thread of the process may have
+    /// taken on the drop of one, even though the ring is gone.
+    #[cfg(not(rondel_loom))]
+    #[track_caller]
+    pub(crate) fn await_all_dropped(&self) {
+        super::pin_until("all values are dropped", || self.alive() == 0);
+        self.assert_sound();
+    }
+
     /// Every value was dropped, and once.
     #[track_caller]
     pub(crate) fn assert_all_dropped(&self) {

@@ -10,6 +10,7 @@
 use std::{
     env,
     hash::{BuildHasher, RandomState},
+    hint,
     ops::Range,
     thread,
     time::{Duration, Instant},
@@ -82,6 +83,14 @@ impl Random {
 
     pub(crate) fn choose<T: Copy>(&mut self, from: &[T]) -> Option<T> {
         (!from.is_empty()).then(|| from[self.within(0..from.len())])
+    }
+}
+
+/// Does nothing for so many steps, a few to a nanosecond. A call takes some ten nanoseconds; so
+/// threads that idle for a random time now and then meet at its every step.
+pub(crate) fn idle(steps: usize) {
+    for _ in 0..steps {
+        hint::black_box(());
     }
 }
 

@@ -6,6 +6,7 @@ use rondel::{Entry, Guard, Key, Ring};
 
 use super::{
     counted::Counted,
+    idle,
     sequential::{At, Name, Op, Ret},
 };
 
@@ -63,9 +64,11 @@ impl<T: Named> Subject<T> {
             Op::PopFront => self.shown(ring.pop_front(guard)),
             Op::PopBack => self.shown(ring.pop_back(guard)),
             Op::Next => self.shown(ring.next(guard)),
-            Op::NextWhere(accept) => {
-                self.shown(ring.next_where(guard, |value| accept.wants(value.name())))
-            }
+            Op::NextWhere(accept) => self.shown(ring.next_where(guard, |value| {
+                // Some take long to decide upon, so that much happens on the way.
+                idle(value.name() as usize % 4 * 400);
+                accept.wants(value.name())
+            })),
             Op::Lease(turns) => {
                 let mut lease = ring.lease(turns);
                 let turns = std::iter::from_fn(|| lease.next(guard));

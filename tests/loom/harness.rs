@@ -6,14 +6,16 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Instant,
 };
 
 use rondel::{Entry, Key, Ring, pin};
 
-use crate::common::{
-    linear::{self, Call},
-    sequential::{Accept, At, Name, Op, Ret, State},
+use crate::{
+    common::{
+        linear::{self, Call},
+        sequential::{Accept, At, Name, Op, Ret, State},
+    },
+    explore::explore,
 };
 
 /// Names are below this.
@@ -28,6 +30,7 @@ pub(crate) struct Model {
     has_clock: bool,
     reclaims: bool,
     holds_guards: bool,
+    reclaims_meanwhile: bool,
 }
 
 impl Model {
@@ -40,6 +43,7 @@ impl Model {
             has_clock: false,
             reclaims: false,
             holds_guards: false,
+            reclaims_meanwhile: false,
         }
     }
 
@@ -52,6 +56,12 @@ impl Model {
     /// Gives what `after` removed its grace period, so that its slots are used again.
     pub(crate) fn reclaimed(mut self) -> Self {
         self.reclaims = true;
+        self
+    }
+
+    /// One more thread ends the grace period of what `after` removed.
+    pub(crate) fn while_reclaimed(mut self) -> Self {
+        self.reclaims_meanwhile = true;
         self
     }
 
@@ -77,7 +87,8 @@ impl Model {
     /// Explores the model: see [`explore`].
     #[track_caller]
     pub(crate) fn explore(self, floors: [usize; 2]) {
-        explore(self.threads.len(), floors, move || self.run());
+        let threads = self.threads.len() + usize::from(self.reclaims_meanwhile);
+        explore(threads, floors, move || self.run());
     }
 
     /// One execution.
@@ -95,6 +106,7 @@ impl Model {
             reclaim();
         }
 
+        let reclaiming = self.reclaims_meanwhile.then(|| loom::thread::spawn(reclaim));
         let clock = self.has_clock.then(|| Arc::new(loom::sync::atomic::AtomicU64::new(1)));
         let (last, others) = self.threads.split_last().expect("a model has threads");
         let running: Vec<_> = others
@@ -110,6 +122,9 @@ impl Model {
         for thread in running {
             history.extend(thread.join().expect("a thread of a model does not panic"));
         }
+        if let Some(reclaiming) = reclaiming {
+            reclaiming.join().expect("reclamation does not panic");
+        }
         history.extend(hand.quiet());
         if let Err(why) = linear::check(&initial, &history) {
             panic!("{why}");
@@ -117,56 +132,6 @@ impl Model {
         drop((ring, hand));
         tally.check();
     }
-}
-
-/// Explores the executions of `body`, which runs `threads` threads, and fails if there were fewer
-/// than the floor: the first over the real reclamation, the second without any.
-///
-/// | | quick | full (`RONDEL_MODELS=full`) |
-/// | --- | --- | --- |
-/// | two threads | 2 preemptions; 3 without reclamation | any number |
-/// | three threads | none; 1 without reclamation | 1; 3 without reclamation |
-///
-/// `RONDEL_PREEMPTIONS` overrules.
-#[track_caller]
-pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
-    let variable = |name| std::env::var(name).ok();
-    let full = variable("RONDEL_MODELS").is_some_and(|form| form == "full");
-    let alone = cfg!(rondel_loom_protocol);
-    let floor = floors[usize::from(alone)];
-    let mut builder = loom::model::Builder::new();
-    builder.max_branches = 100_000;
-    builder.preemption_bound = match (threads, full, alone) {
-        (2, true, _) => None,
-        (2, false, false) => Some(2),
-        (2, false, true) | (_, true, true) => Some(3),
-        (_, true, false) | (_, false, true) => Some(1),
-        (_, false, false) => {
-            println!("three threads over the real reclamation: in the full form");
-            return;
-        }
-    };
-    if let Some(bound) = variable("RONDEL_PREEMPTIONS") {
-        builder.preemption_bound = Some(bound.parse().expect("a number of preemptions"));
-    }
-    let explored = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&explored);
-    let began = Instant::now();
-    builder.check(move || {
-        count.fetch_add(1, Relaxed);
-        body();
-    });
-    let explored = explored.load(Relaxed);
-    let test = std::thread::current();
-    println!(
-        "model {:<70} {explored:>9} executions {:>8.1} s",
-        test.name().unwrap_or("?"),
-        began.elapsed().as_secs_f64()
-    );
-    assert!(
-        explored >= floor,
-        "only {explored} executions, {floor} expected: is --cfg crossbeam_loom set?"
-    );
 }
 
 /// Ends the grace period of everything that was removed. Nobody else is pinned.

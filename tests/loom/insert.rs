@@ -15,7 +15,7 @@ fn insert_after_a_member_that_is_removed() {
         .thread(&[Insert(After(0), 2)])
         .thread(&[Remove(0)])
         .timed()
-        .explore([5_100, 3_500]);
+        .explore([2_400, 1_600]);
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn insert_before_a_member_that_is_removed() {
         .thread(&[Insert(Before(1), 2)])
         .thread(&[Remove(1)])
         .timed()
-        .explore([4_400, 2_800]);
+        .explore([1_900, 1_200]);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn insert_after_the_neighbour_of_a_member_that_is_removed() {
         .thread(&[Insert(After(0), 2)])
         .thread(&[Remove(1)])
         .timed()
-        .explore([5_100, 3_200]);
+        .explore([2_300, 1_500]);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn insert_before_the_neighbour_of_a_member_that_is_removed() {
         .thread(&[Insert(Before(1), 2)])
         .thread(&[Remove(0)])
         .timed()
-        .explore([2_100, 1_700]);
+        .explore([1_300, 1_100]);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn two_inserts_in_one_gap() {
         .thread(&[Insert(After(0), 2)])
         .thread(&[Insert(Before(1), 3)])
         .timed()
-        .explore([570, 180]);
+        .explore([300, 110]);
 }
 
 #[test]
@@ -63,5 +63,17 @@ fn pushes_at_both_ends_of_an_empty_ring() {
         .thread(&[Insert(Back, 0), First])
         .thread(&[Insert(Front, 1), Last])
         .timed()
-        .explore([16_000, 900]);
+        .explore([7_000, 330]);
+}
+
+/// The insert's expectation of its predecessor's link comes back, but for the busy bit, which the
+/// member that came and went in between has handed on.
+#[test]
+fn insert_before_a_member_that_is_removed_behind_one_that_comes_and_goes() {
+    Model::of(&[0, 1])
+        .after(&[Next, Next])
+        .thread(&[Insert(Before(1), 2)])
+        .thread(&[Insert(After(0), 3), Remove(3)])
+        .thread(&[Remove(1)])
+        .explore([60_000, 21_000]);
 }

@@ -4,12 +4,16 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
+mod browser;
+mod histories;
 mod lint;
 mod models;
 mod mutants;
 mod rules;
 mod run;
 mod sanitize;
+mod soak;
+mod steps;
 mod test;
 
 use std::process::ExitCode;
@@ -22,6 +26,7 @@ type Command = (&'static str, &'static str, &'static str, fn(&[String]) -> Outco
 const COMMANDS: &[Command] = &[
     ("test", "", "every test; installs what they need, ~8 min", test::all),
     ("lint", "", "format, clippy, docs, own rules, package, ~3 min", lint::all),
+    ("browser", "", "the dashboard in a real Chromium, which it installs, ~1 min", browser::all),
     ("rules", "", "this repository's own rules alone, ~1 s", rules::all),
     ("models", "[full]", "the ring under loom, ~3 min (full ~1 h)", models::all),
     (
@@ -30,7 +35,11 @@ const COMMANDS: &[Command] = &[
         "weakens the ring, sees a model fail, ~3 min (all ~30)",
         mutants::all,
     ),
+    ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
+    ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
+    ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
     ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
+    ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
     ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];
@@ -58,6 +67,6 @@ fn main() -> ExitCode {
 fn list() {
     println!("usage: cargo xtask COMMAND\n");
     for (name, takes, what, _) in COMMANDS {
-        println!("  {name:8} {takes:10} {what}");
+        println!("  {name:9} {takes:20} {what}");
     }
 }

@@ -4,12 +4,13 @@
 //! evidence that the models look where they should; `src/docs/mutants.md` is its report.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use crate::run::{Outcome, Run, root};
+use crate::run::{Ended, Outcome, Run, root};
 
 /// How many mutants the quick form tries: every so many of the list.
 const SAMPLE: usize = 6;
@@ -28,11 +29,13 @@ enum Killer {
     Model(&'static str),
     /// The same, over the real reclamation at once.
     Reclaimed(&'static str),
+    /// The same without reclamation, with three preemptions.
+    Deep(&'static str),
     /// The tests of one file.
     Test(&'static str),
 }
 
-use Killer::{Model, Reclaimed, Test};
+use Killer::{Deep, Model, Reclaimed, Test};
 
 const fn mutant(
     name: &'static str,
@@ -54,21 +57,35 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
     };
     let tree = copy_tree()?;
     let mut survivors = Vec::new();
+    let mut report = String::from(REPORT);
     for mutant in &mutants {
         let began = Instant::now();
-        let killed = mutant.is_killed(&tree)?;
-        let verdict = if killed { "killed" } else { "SURVIVED" };
-        println!("{verdict:8} {:5.1} s  {}", began.elapsed().as_secs_f64(), mutant.name);
-        if !killed {
+        let killer = mutant.killer(&tree)?;
+        let verdict = killer.as_deref().unwrap_or("NOBODY");
+        println!("{:5.1} s  {} | {verdict}", began.elapsed().as_secs_f64(), mutant.name);
+        let _ = writeln!(report, "| {} | `{}` | {verdict} |", mutant.name, mutant.file);
+        if killer.is_none() {
             survivors.push(mutant.name);
         }
     }
     println!("{} mutants, {} survived", mutants.len(), survivors.len());
+    if mutants.len() == MUTANTS.len() {
+        fs::write(root().join("src/docs/mutants.md"), report).map_err(|e| e.to_string())?;
+    }
     if survivors.is_empty() { Ok(()) } else { Err(format!("survivors: {survivors:?}")) }
 }
 
+const REPORT: &str = "\
+Each line of the ring that a proof rests upon, weakened or left out, and the first model or test
+that failed for it. Written by `cargo xtask mutants all`.
+
+| mutant | in | found by |
+| --- | --- | --- |
+";
+
 impl Mutant {
-    fn is_killed(&self, tree: &Path) -> Outcome<bool> {
+    /// The first model or test that fails for this mutant.
+    fn killer(&self, tree: &Path) -> Outcome<Option<String>> {
         let file = tree.join(self.file);
         let original = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
         if original.matches(self.from).count() != 1 {
@@ -78,19 +95,35 @@ impl Mutant {
             ));
         }
         fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
-        let killed = self.commands().iter().try_fold(false, |killed, (command, filter)| {
-            let run = || Run::cargo(command).inside(tree);
-            if killed {
-                Ok(true)
-            } else if !run().arg("--no-run").works() {
-                Err(format!("{} does not compile", self.name))
-            } else {
-                // One that goes on for ever is found out as well.
-                Ok(!run().arg(filter).works_within(Duration::from_mins(15)))
-            }
-        });
+        let killer = self.first_to_fail(tree);
         fs::write(&file, original).map_err(|e| e.to_string())?;
-        killed
+        killer
+    }
+
+    fn first_to_fail(&self, tree: &Path) -> Outcome<Option<String>> {
+        let preemptions = if matches!(self.killer, Deep(_)) { "3" } else { "" };
+        let transcript = tree.join("../transcript");
+        for (command, filter) in self.commands() {
+            let run = || {
+                Run::cargo(&command)
+                    .inside(tree)
+                    .env("RONDEL_PREEMPTIONS", preemptions)
+                    // A mutant that only leaves less to explore has not been found out.
+                    .env("RONDEL_FLOORS", "off")
+            };
+            if !run().arg("--no-run").works() {
+                return Err(format!("{} does not compile", self.name));
+            }
+            match run().arg(filter).ends_within(Duration::from_mins(15), &transcript)? {
+                Ended::Well => {}
+                Ended::Badly => {
+                    let text = fs::read_to_string(&transcript).map_err(|e| e.to_string())?;
+                    return Ok(Some(first_failure(&text)));
+                }
+                Ended::Never => return Ok(Some("a model that does not end".to_owned())),
+            }
+        }
+        Ok(None)
     }
 
     /// The commands that are to fail, at least one of them, and the filter of each.
@@ -98,9 +131,18 @@ impl Mutant {
         match self.killer {
             Model(name) => vec![("loom-protocol".to_owned(), name), ("loom".to_owned(), name)],
             Reclaimed(name) => vec![("loom".to_owned(), name)],
+            Deep(name) => vec![("loom-protocol".to_owned(), name)],
+            Test("lib") => vec![("test --package rondel --lib".to_owned(), "")],
             Test(file) => vec![(format!("test --release --package rondel --test {file}"), "")],
         }
     }
+}
+
+/// The name of the thread that panicked first, which is that of its test.
+fn first_failure(transcript: &str) -> String {
+    let panicked = transcript.split("thread '").nth(1);
+    let name = panicked.and_then(|rest| rest.split('\'').next());
+    name.map_or_else(|| "a test that ends badly".to_owned(), |name| format!("`{name}`"))
 }
 
 /// A copy of what the mutants need, so that the working tree stays as it is. It lies within the
@@ -155,15 +197,15 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "E1: a link is published Relaxed",
         SLOT,
-        "self.next\n            .compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.next\n            .compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        "self.next.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        "self.next.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
         "E4: a hint is published Relaxed",
         SLOT,
-        "self.prev\n            .compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.prev\n            .compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        "self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
+        "self.prev.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
@@ -202,60 +244,46 @@ const MUTANTS: &[Mutant] = &[
         Model("insert_before_a_member"),
     ),
     mutant(
-        "E5: a slot is prepared Relaxed",
-        SLOT,
-        "self.next.store(link.0, Ordering::Release)",
-        "self.next.store(link.0, Ordering::Relaxed)",
-        Model(""),
-    ),
-    mutant(
         "E6: a free slot is pushed Relaxed",
         TABLE,
         "top.moved_to(index).0,\n                    Ordering::Release,",
         "top.moved_to(index).0,\n                    Ordering::Relaxed,",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E6: the free list is read Relaxed",
         TABLE,
         "Position(self.free.top.load(Ordering::Acquire))",
         "Position(self.free.top.load(Ordering::Relaxed))",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E6: the free list has no version",
         TABLE,
         "let popped = top.moved_to(below);",
         "let popped = Position(top.0 & !0xFF_FFFF | u64::from(below));",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E7: a segment is published Relaxed",
         TABLE,
         "slots.cast(),\n            Ordering::Release,",
         "slots.cast(),\n            Ordering::Relaxed,",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E7: another's segment is adopted Relaxed",
         TABLE,
         "Ordering::Release,\n            Ordering::Acquire,",
         "Ordering::Release,\n            Ordering::Relaxed,",
-        Reclaimed("reuse"),
-    ),
-    mutant(
-        "E7: a segment is loaded Relaxed",
-        TABLE,
-        "self.segments[segment].load(Ordering::Acquire)",
-        "self.segments[segment].load(Ordering::Relaxed)",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "E7: a segment is looked for Relaxed",
         TABLE,
         "!entry.load(Ordering::Acquire)",
         "!entry.load(Ordering::Relaxed)",
-        Reclaimed("reuse"),
+        Model("table"),
     ),
     mutant(
         "A: the cursor steps off onto a removed member",
@@ -281,7 +309,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "C: the cursor steps off after the unlinking",
         LIST,
-        "if !self.step_off(index, before) {\n            return false;\n        }\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
+        "if !self.step_off(index, before) {\n            return false;\n        }\n        step!(SteppedOff);\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
         "let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }\n        self.step_off(index, before);",
         Model("turns"),
     ),
@@ -332,26 +360,26 @@ const MUTANTS: &[Mutant] = &[
         WORD,
         "(gone.0 & (Self::BUSY | INDEX_MASK))",
         "(gone.0 & INDEX_MASK)",
-        Model(""),
+        Deep("comes_and_goes"),
     ),
     mutant(
         "a pick takes a removed member",
         TURN,
-        "if link.is_removed() {\n            self.unlink_after(before, next, guard);\n            return Step::Again;",
-        "if false {\n            self.unlink_after(before, next, guard);\n            return Step::Again;",
+        "if link.is_removed() { Hop::Again } else { Hop::To",
+        "if false { Hop::Again } else { Hop::To",
         Model("turns"),
     ),
     mutant(
         "a pick goes on from a removed member",
         TURN,
-        "if before.1.is_removed() {",
-        "if false {",
+        "if link.is_removed() {\n            return Hop::Again;",
+        "if false {\n            return Hop::Again;",
         Model("turns"),
     ),
     mutant(
         "a pick past the end does not look back",
         TURN,
-        "if self.link(at) != before.1 {",
+        "if self.link(at) != link {",
         "if false {",
         Model("past_the_end"),
     ),
@@ -381,14 +409,14 @@ const MUTANTS: &[Mutant] = &[
         LIST,
         "if at != SENTINEL && !hint.member().is_live_in(link) {",
         "if false {",
-        Model(""),
+        Test("lib"),
     ),
     mutant(
         "a hint's generation is not checked",
         LIST,
         "!hint.member().is_live_in(link)",
         "!link.is_live()",
-        Model(""),
+        Test("lib"),
     ),
     mutant(
         "a key's generation is not checked",

@@ -1,7 +1,8 @@
 //! Running other programs.
 
 use std::{
-    path::PathBuf,
+    fs::File,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -14,6 +15,14 @@ pub(crate) type Outcome<T = ()> = Result<T, String>;
 pub(crate) fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+/// How a command ended that had only so much time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Well,
+    Badly,
+    Never,
 }
 
 /// A program, its arguments and environment, to be run in the workspace's folder.
@@ -40,13 +49,19 @@ impl Run {
         self
     }
 
+    /// More arguments, split at spaces.
+    pub(crate) fn args(mut self, arguments: &str) -> Self {
+        self.0.args(arguments.split_whitespace());
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
     }
 
     /// In another folder than the workspace's.
-    pub(crate) fn inside(mut self, folder: &std::path::Path) -> Self {
+    pub(crate) fn inside(mut self, folder: &Path) -> Self {
         self.0.current_dir(folder);
         self
     }
@@ -58,24 +73,40 @@ impl Run {
         if status.success() { Ok(()) } else { Err(format!("{}: {status}", self.shown())) }
     }
 
-    /// Whether the command can be run, and succeeds. Shows nothing.
-    pub(crate) fn works(self) -> bool {
-        self.works_within(Duration::MAX)
+    /// What the command writes; all of it, in the error, if it fails.
+    pub(crate) fn output(mut self) -> Outcome<String> {
+        let output = self.0.output().map_err(|error| format!("{}: {error}", self.shown()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(text);
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{}: {}\n{text}\n{errors}", self.shown(), output.status))
     }
 
-    /// Whether the command can be run, and succeeds in that time. Shows nothing.
-    pub(crate) fn works_within(mut self, time: Duration) -> bool {
+    /// Whether the command can be run, and succeeds. Shows nothing.
+    pub(crate) fn works(mut self) -> bool {
         self.0.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(mut child) = self.0.spawn() else { return false };
+        self.0.status().is_ok_and(|status| status.success())
+    }
+
+    /// Runs the command for that time at most, with all it writes in `transcript`.
+    pub(crate) fn ends_within(mut self, time: Duration, transcript: &Path) -> Outcome<Ended> {
+        let file = File::create(transcript).and_then(|file| Ok((file.try_clone()?, file)));
+        let (out, err) = file.map_err(|error| format!("{}: {error}", transcript.display()))?;
+        self.0.stdin(Stdio::null()).stdout(out).stderr(err);
+        let shown = self.shown();
+        let failed = |error| format!("{shown}: {error}");
+        let mut child = self.0.spawn().map_err(failed)?;
         let began = Instant::now();
         loop {
-            match child.try_wait() {
-                Ok(Some(status)) => return status.success(),
-                Ok(None) if began.elapsed() < time => thread::sleep(Duration::from_millis(50)),
-                _ => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return false;
+            match child.try_wait().map_err(failed)? {
+                Some(status) if status.success() => return Ok(Ended::Well),
+                Some(_) => return Ok(Ended::Badly),
+                None if began.elapsed() < time => thread::sleep(Duration::from_millis(50)),
+                None => {
+                    child.kill().and_then(|()| child.wait()).map_err(failed)?;
+                    return Ok(Ended::Never);
                 }
             }
         }

@@ -7,25 +7,30 @@ use crate::{
 
 /// Runs everything that must pass before a change is taken.
 pub(crate) fn all(_: &[String]) -> Outcome {
-    install_redis()?;
+    // The session tests start a real `redis-server` each: without one they fail, never skip.
+    install("redis-server", "--version", "redis-server")?;
     Run::cargo("test --workspace").check()?;
     models::all(&[])
 }
 
-/// The session tests start a real `redis-server` each: without one they fail, never skip.
-fn install_redis() -> Outcome {
-    if Run::program("redis-server", "--version").works() {
+/// Measures, so it wants a quiet machine; the simulation beside it does not.
+pub(crate) fn policies(_: &[String]) -> Outcome {
+    let test = "test --release --package rondel-proxy --test";
+    Run::cargo(&format!("{test} simulation -- --nocapture --test-threads 1")).check()?;
+    Run::cargo(&format!("{test} policies -- --ignored --nocapture")).check()
+}
+
+/// Installs a program by the system's package manager where it is missing.
+pub(crate) fn install(program: &str, works: &str, package: &str) -> Outcome {
+    if Run::program(program, works).works() {
         return Ok(());
     }
     let install = |apt: &str| -> Outcome {
-        let (program, prefix) = apt.split_once(' ').unwrap_or((apt, ""));
-        Run::program(program, &format!("{prefix} update")).check()?;
-        Run::program(
-            program,
-            &format!("{prefix} install --yes --no-install-recommends redis-server"),
-        )
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .check()
+        let (apt, prefix) = apt.split_once(' ').unwrap_or((apt, ""));
+        Run::program(apt, &format!("{prefix} update")).check()?;
+        Run::program(apt, &format!("{prefix} install --yes --no-install-recommends {package}"))
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .check()
     };
     let is_root = Run::program("sh", "-c").arg("test \"$(id -u)\" = 0").works();
     let installed = if !Run::program("apt-get", "--version").works() {
@@ -37,9 +42,8 @@ fn install_redis() -> Outcome {
     };
     installed.map_err(|why| {
         format!(
-            "the tests need a redis-server (7.0 or later) in PATH, and installing it failed: {why}.\n\
-             Install it yourself (Debian, Ubuntu: apt-get install redis-server; Fedora: dnf install \
-             redis; macOS: brew install redis) and run this again."
+            "these tests need {program} in PATH, and installing it failed: {why}.\n\
+             Install it yourself (Debian, Ubuntu: apt-get install {package}) and run this again."
         )
     })
 }

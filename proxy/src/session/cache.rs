@@ -27,7 +27,7 @@ use super::{
     queue::Queue,
     record::{Change, Lifetime, Record},
     stats::Stats,
-    store::{Away, BoxFuture, Budget, Listener, Loaded, Remote, Store, WAIT, Write},
+    store::{Away, BoxFuture, Budget, Listener, Loaded, Remote, Store, StoreState, WAIT, Write},
     table::{Row, Table},
     time, writer,
 };
@@ -144,6 +144,10 @@ impl Store for Cached {
             self.0.table.forget(key);
             false
         })
+    }
+
+    fn state(&self) -> StoreState {
+        if self.0.breaker.is_open() { StoreState::Away } else { StoreState::Up }
     }
 
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool> {

@@ -7,7 +7,7 @@ use super::{
     id::Key,
     record::{Change, Record},
     stats::Stats,
-    store::{BoxFuture, Budget, Loaded, Store},
+    store::{BoxFuture, Budget, Loaded, Store, StoreState},
     table::{Row, Table},
     time,
 };
@@ -64,6 +64,10 @@ impl Store for Memory {
 
     fn settle<'a>(&'a self, _: &'a Key, _: &'a mut Budget) -> BoxFuture<'a, bool> {
         Box::pin(ready(true))
+    }
+
+    fn state(&self) -> StoreState {
+        StoreState::Embedded
     }
 
     fn flush(&self, _: Duration) -> BoxFuture<'_, bool> {

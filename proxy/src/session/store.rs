@@ -25,6 +25,25 @@ pub(crate) enum Loaded {
     Away(Option<Arc<Record>>),
 }
 
+/// How the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreState {
+    /// It is in this process, and always there.
+    Embedded,
+    Up,
+    Away,
+}
+
+impl StoreState {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Up => "up",
+            Self::Away => "away",
+        }
+    }
+}
+
 /// The store of the sessions, as the request path uses it.
 pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// What is known here and now, without waiting and without an allocation; `None`: ask `load`.
@@ -42,6 +61,9 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Waits until what was saved under the key is in the store, as long as the budget lasts. If it
     /// is not by then it is forgotten, and the answer is false.
     fn settle<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, bool>;
+
+    /// Whether it answers, as far as is known.
+    fn state(&self) -> StoreState;
 
     /// Waits until everything saved is in the store, `limit` at most.
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool>;

@@ -19,7 +19,10 @@ use std::{
 };
 
 use rondel_proxy::{
-    Proxy, Stop, servers,
+    Proxy, Stop,
+    admin::{self, AdminSettings},
+    roster::Roster,
+    servers,
     settings::{Limits, Settings},
 };
 use tokio::{
@@ -336,7 +339,11 @@ pub async fn free_address() -> SocketAddr {
 /// The proxy in this process, with one worker unless the test wants more.
 pub struct TestProxy {
     pub address: SocketAddr,
+    pub roster: Arc<Roster>,
     pub stop: Stop,
+    /// Where its admin listener is, if the test wants one.
+    pub admin: Option<SocketAddr>,
+    administering: Option<JoinHandle<io::Result<()>>>,
     serving: JoinHandle<io::Result<bool>>,
 }
 
@@ -355,9 +362,20 @@ impl TestProxy {
         let listeners = rondel_proxy::bind(settings.listen, settings.workers.get()).unwrap();
         let address = listeners[0].local_addr().unwrap();
         let stop = Stop::new();
+        let admin_settings = settings.admin.clone();
         let proxy = Proxy::new(settings, &Handle::current()).unwrap();
+        let roster = Arc::clone(proxy.roster());
+        let (admin, administering) = match admin_settings {
+            Some(settings) => {
+                let listener = admin::bind(settings.listen).unwrap();
+                let address = listener.local_addr().unwrap();
+                let serving = admin::serve(listener, Arc::clone(&proxy), settings, stop.clone());
+                (Some(address), Some(tokio::spawn(serving)))
+            }
+            None => (None, None),
+        };
         let serving = tokio::spawn(rondel_proxy::serve(proxy, listeners, stop.clone()));
-        Self { address, stop, serving }
+        Self { address, roster, stop, admin, administering, serving }
     }
 
     pub async fn connect(&self) -> Wire {
@@ -369,6 +387,13 @@ impl TestProxy {
         self.connect().await.get(path).await
     }
 
+    /// These bytes, over a connection of their own.
+    pub async fn ask(&self, request: &str) -> Answer {
+        let mut wire = self.connect().await;
+        wire.write(request).await;
+        wire.read_answer().await
+    }
+
     /// Waits for the end that `stop` asked for; true: nothing was cut.
     pub async fn ended(mut self) -> bool {
         within(&mut self.serving).await.unwrap().unwrap()
@@ -378,6 +403,19 @@ impl TestProxy {
 impl Drop for TestProxy {
     fn drop(&mut self) {
         self.stop.cut();
+        if let Some(administering) = &self.administering {
+            administering.abort();
+        }
+    }
+}
+
+/// An admin listener on a free port, which needs this token, if any.
+pub fn admin(token: Option<&str>) -> AdminSettings {
+    AdminSettings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        explicit: true,
+        token: token.map(str::to_owned),
+        hosts: Vec::new(),
     }
 }
 
@@ -398,18 +436,29 @@ pub fn short_limits() -> Limits {
 pub struct ProxyProcess {
     pub child: Child,
     pub address: SocketAddr,
-    stderr: BufReader<ChildStderr>,
+    stderr: Option<BufReader<ChildStderr>>,
     folder: tempfile::TempDir,
 }
 
 impl ProxyProcess {
     pub async fn start(servers: &str, flags: &[&str]) -> Self {
+        Self::start_on(0, servers, flags, &[]).await
+    }
+
+    pub async fn start_on(
+        port: u16,
+        servers: &str,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("servers.txt");
         std::fs::write(&file, servers).unwrap();
         let mut child = Command::new(binary())
-            .args(["-p", "0", "--bind", "127.0.0.1", "-f"])
+            .envs(environment.iter().copied())
+            .args(["-p", &port.to_string(), "--bind", "127.0.0.1", "-f"])
             .arg(&file)
+            .args(if flags.contains(&"--health") { &[][..] } else { &["--health", "off"] })
             .args(flags)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -420,11 +469,48 @@ impl ProxyProcess {
         let address = loop {
             line.clear();
             assert!(within(stderr.read_line(&mut line)).await.unwrap() > 0, "it ended at once");
-            if let Some((_, rest)) = line.split_once("address=") {
-                break rest.split_whitespace().next().unwrap().parse().unwrap();
+            let event: serde_json::Value = serde_json::from_str(&line).expect("one event a line");
+            if event["message"] == "listening" {
+                break event["address"].as_str().unwrap().parse().unwrap();
             }
         };
-        Self { child, address, stderr, folder }
+        Self { child, address, stderr: Some(stderr), folder }
+    }
+
+    /// Its servers file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("servers.txt")
+    }
+
+    /// What it says next on stderr that has this in it.
+    pub async fn says(&mut self, what: &str) -> String {
+        let stderr = self.stderr.as_mut().unwrap();
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            let read = within(stderr.read_line(&mut line)).await.unwrap();
+            assert!(read > 0, "it ended without a word of `{what}`");
+        }
+        line
+    }
+
+    /// Lets it say what it likes from now on, and does not listen.
+    pub fn ignore(&mut self) {
+        let mut stderr = self.stderr.take().unwrap();
+        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().unwrap())).unwrap().count()
+    }
+
+    /// How much memory it has, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

@@ -1,0 +1,197 @@
+//! Changing the servers while the proxy runs.
+//!
+//! Owns the watch over the file that names them: it is read again when it has changed, or when
+//! somebody asks, and the roster is brought in line with it by difference. What cannot be read
+//! changes nothing. Never touches a connection.
+//!
+//! The folder is watched and not the file, since editors put a new file in the old one's place, and
+//! Kubernetes turns a link beside it. A change counts once the folder is quiet and the file has
+//! twice been read the same, so that a file that is still being written is left alone.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{
+    backend::ServerSpec,
+    config,
+    roster::{Changes, Roster},
+    servers,
+};
+
+/// The file that says who the servers are.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A servers file.
+    Servers(PathBuf),
+    /// The `[[servers]]` of a configuration file.
+    Config(PathBuf),
+}
+
+impl Source {
+    fn path(&self) -> &Path {
+        let (Self::Servers(path) | Self::Config(path)) = self;
+        path
+    }
+
+    /// Reads the servers.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the file, each with file and line.
+    pub fn read(&self) -> Result<Vec<ServerSpec>, Vec<String>> {
+        let text = fs::read_to_string(self.path());
+        self.parse(&text.map_err(|error| vec![format!("{}: {error}", self.path().display())])?)
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<ServerSpec>, Vec<String>> {
+        match self {
+            Self::Servers(path) => servers::parse(text).map_err(|errors| {
+                errors.0.iter().map(|error| format!("{}:{error}", path.display())).collect()
+            }),
+            Self::Config(path) => config::parse(path, text)?
+                .servers
+                .ok_or_else(|| vec![format!("{}: there is no [[servers]] in it", path.display())]),
+        }
+    }
+}
+
+/// How long a folder is to be quiet before its files are read.
+const QUIET: Duration = Duration::from_millis(100);
+/// For file systems that tell nothing, such as those of other machines.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Keeps the roster in line with its source, for as long as `asked` has a sender. A message there
+/// asks for a reload even if the file has not changed.
+pub async fn follow(roster: Arc<Roster>, source: Source, mut asked: mpsc::Receiver<()>) {
+    let (tell, mut changes) = mpsc::channel(1);
+    let mut watch = Watch::new(tell);
+    // It may have changed since the roster was made from it.
+    let mut applied = None;
+    loop {
+        watch.folders_of(source.path());
+        let ask = tokio::select! {
+            ask = asked.recv() => match ask {
+                Some(()) => true,
+                None => return,
+            },
+            _ = changes.recv() => false,
+            () = tokio::time::sleep(LOOK) => false,
+        };
+        let text = if ask { read(&source) } else { settled(&source, &mut changes).await };
+        if ask || applied.as_ref() != Some(&text) {
+            reload(&roster, &source, &text, ask);
+            applied = Some(text);
+        }
+    }
+}
+
+/// The file's text, or why there is none.
+fn read(source: &Source) -> Result<String, String> {
+    fs::read_to_string(source.path()).map_err(|error| error.to_string())
+}
+
+/// The same, once nothing happens around the file any more.
+async fn settled(source: &Source, changes: &mut mpsc::Receiver<()>) -> Result<String, String> {
+    let mut before = read(source);
+    loop {
+        while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
+        let now = read(source);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
+
+fn reload(roster: &Roster, source: &Source, text: &Result<String, String>, asked: bool) {
+    let file = source.path().display();
+    let specs = match text {
+        Ok(text) => source.parse(text),
+        Err(error) => Err(vec![format!("{file}: {error}")]),
+    };
+    match specs.map(|specs| roster.apply(specs)) {
+        Ok(changes) if changes == Changes::default() && !asked => {}
+        Ok(Changes { added, removed, changed }) => {
+            tracing::info!(%file, added, removed, changed, "servers reloaded");
+        }
+        Err(errors) => {
+            for error in errors {
+                tracing::error!("{error}");
+            }
+            tracing::error!(%file, "servers not reloaded: all stay as they were");
+        }
+    }
+}
+
+/// The system's watch over the folders in which something can happen to a file.
+struct Watch {
+    watcher: notify::Result<RecommendedWatcher>,
+    /// With the number that tells a folder from a new one of the same name.
+    folders: Vec<(PathBuf, Option<u64>)>,
+    tell: mpsc::Sender<()>,
+}
+
+impl Watch {
+    fn new(tell: mpsc::Sender<()>) -> Self {
+        let changed = tell.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Our own reading is an event as well.
+            let reading =
+                |kind| matches!(kind, AccessKind::Read | AccessKind::Open(_) | AccessKind::Any);
+            match event.map(|event| event.kind) {
+                Ok(EventKind::Access(AccessKind::Close(mode)))
+                    if mode != notify::event::AccessMode::Write => {}
+                Ok(EventKind::Access(kind)) if reading(kind) => {}
+                // Full: a change is being told already.
+                _ => drop(changed.try_send(())),
+            }
+        });
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "files are not watched, only looked at from time to time");
+        }
+        Self { watcher, folders: Vec::new(), tell }
+    }
+
+    /// The folder of the file, and that of the file it links to. They can change at any time.
+    fn folders_of(&mut self, file: &Path) {
+        let real = fs::canonicalize(file).ok();
+        let mut folders: Vec<_> = std::iter::once(file)
+            .chain(real.as_deref())
+            .map(folder)
+            .map(|path| (fs::metadata(&path).ok().map(|data| data.ino()), path))
+            .map(|(number, path)| (path, number))
+            .collect();
+        folders.dedup_by_key(|(_, number)| *number);
+        let Ok(watcher) = &mut self.watcher else { return };
+        if folders == self.folders {
+            return;
+        }
+        for (old, _) in self.folders.drain(..) {
+            // It may be gone, and its watch with it.
+            let _ = watcher.unwatch(&old);
+        }
+        for (folder, _) in &folders {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::debug!(?folder, %error, "cannot watch this folder");
+            }
+        }
+        self.folders = folders;
+        // What happened before the watch was set is not told by it. Full: it is told already.
+        let _ = self.tell.try_send(());
+    }
+}
+
+fn folder(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -1,0 +1,235 @@
+//! Everything at once: servers die, freeze, come back, are added and taken out, and nobody notices.
+//!
+//! Takes 20 seconds; `RONDEL_CHAOS_SECONDS=600 cargo test -p rondel-proxy --test chaos` takes longer.
+//! A failure prints the seed, which `RONDEL_CHAOS_SEED` plays again.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
+
+mod support;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use support::{ProxyProcess, Recorder, Server, Wire, free_address, until};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+const CLIENTS: usize = 8;
+/// Besides the one that is never harmed.
+const MORTALS: usize = 5;
+
+/// A server that can be killed, frozen and brought back.
+struct Mortal {
+    address: SocketAddr,
+    frozen: Arc<AtomicBool>,
+    running: Option<Server>,
+    listed: bool,
+}
+
+impl Mortal {
+    async fn new() -> Self {
+        let frozen = Arc::new(AtomicBool::new(false));
+        let address = free_address().await;
+        let mut mortal = Self { address, frozen, running: None, listed: true };
+        mortal.start().await;
+        mortal
+    }
+
+    async fn start(&mut self) {
+        let frozen = Arc::clone(&self.frozen);
+        let talk = move |wire, recorder| answer_unless_frozen(wire, recorder, Arc::clone(&frozen));
+        self.running = Some(Server::start_on(self.address, talk).await);
+    }
+
+    fn serves(&self) -> bool {
+        self.listed && self.running.is_some() && !self.frozen.load(Ordering::Relaxed)
+    }
+}
+
+async fn answer_unless_frozen(mut wire: Wire, _: Recorder, frozen: Arc<AtomicBool>) {
+    while wire.read_head().await.is_some() {
+        while frozen.load(Ordering::Relaxed) {
+            sleep(Duration::from_millis(5)).await;
+        }
+        wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    }
+}
+
+/// Answers, and becomes an echo where it is asked to.
+async fn answer_or_echo(mut wire: Wire, _: Recorder) {
+    while let Some(head) = wire.read_head().await {
+        if head.field("upgrade").is_none() {
+            wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            continue;
+        }
+        wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: t\r\n\r\n")
+            .await;
+        let (mut from, mut to) = wire.stream.split();
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+        return;
+    }
+}
+
+struct Stage {
+    proxy: ProxyProcess,
+    eternal: Server,
+    eternal_listed: bool,
+    mortals: Vec<Mortal>,
+    random: fastrand::Rng,
+    reloads: usize,
+}
+
+impl Stage {
+    fn list(&self) -> String {
+        let eternal = self.eternal_listed.then(|| self.eternal.line());
+        let mortals = self.mortals.iter().filter(|mortal| mortal.listed);
+        let mortals = mortals.map(|mortal| {
+            format!("http://{} weight={}", mortal.address, 1 + mortal.address.port() % 3)
+        });
+        eternal.into_iter().chain(mortals).collect::<Vec<_>>().join("\n")
+    }
+
+    fn reload(&mut self) {
+        fs::write(self.proxy.file(), self.list()).unwrap();
+        self.proxy.signal(Signal::HUP);
+        self.reloads += 1;
+    }
+
+    /// How many serve besides this one.
+    fn others(&self, at: usize) -> usize {
+        let mortals = self.mortals.iter().enumerate();
+        mortals.filter(|(other, mortal)| *other != at && mortal.serves()).count()
+    }
+
+    /// Something happens. One server is always left in peace, or there would be nobody to answer.
+    async fn act(&mut self) {
+        let at = self.random.usize(..MORTALS);
+        let may_go = self.others(at) >= 2;
+        match self.random.u8(..10) {
+            0 | 1 if may_go => {
+                if let Some(server) = self.mortals[at].running.take() {
+                    server.kill().await;
+                }
+            }
+            2 if may_go => self.mortals[at].frozen.store(true, Ordering::Relaxed),
+            3 | 4 => self.mortals[at].frozen.store(false, Ordering::Relaxed),
+            5 | 6 if self.mortals[at].running.is_none() => self.mortals[at].start().await,
+            7 if may_go => {
+                self.mortals[at].listed = false;
+                self.reload();
+            }
+            8 => {
+                self.mortals[at].listed = true;
+                self.reload();
+            }
+            _ => {
+                self.eternal_listed = !self.eternal_listed;
+                self.reload();
+            }
+        }
+    }
+
+    async fn all_well(&mut self) {
+        for at in 0..MORTALS {
+            self.mortals[at].frozen.store(false, Ordering::Relaxed);
+            self.mortals[at].listed = true;
+            if self.mortals[at].running.is_none() {
+                self.mortals[at].start().await;
+            }
+        }
+        self.eternal_listed = true;
+        self.reload();
+    }
+}
+
+/// Asks without a pause over one connection, which must outlive everything.
+async fn ask_on(mut client: Wire, until: Arc<AtomicBool>, asked: Arc<AtomicUsize>) {
+    while !until.load(Ordering::Relaxed) {
+        let answer = client.get("/").await;
+        assert_eq!((answer.status(), answer.error()), (200, ""));
+        asked.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn open_tunnel(address: SocketAddr) -> Wire {
+    let mut client = Wire::connect(address).await;
+    client.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: t\r\n\r\n").await;
+    assert_eq!(client.read_head().await.unwrap().status(), 101);
+    client
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_to_servers_no_client_sees_an_error_or_a_closed_connection() {
+    let time = Duration::from_secs(from_environment("RONDEL_CHAOS_SECONDS").unwrap_or(20));
+    let seed = from_environment("RONDEL_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    show(seed);
+
+    let eternal = Server::start(answer_or_echo).await;
+    // Each request would be a new session, and memory is to stay as it is.
+    let flags = ["--session", "off", "--health", "on", "--health-interval", "200ms"];
+    let mut proxy = ProxyProcess::start(&eternal.line(), &flags).await;
+    proxy.ignore();
+    let mut tunnels = Vec::new();
+    for _ in 0..3 {
+        tunnels.push(open_tunnel(proxy.address).await);
+    }
+    let mut mortals = Vec::new();
+    for _ in 0..MORTALS {
+        mortals.push(Mortal::new().await);
+    }
+    let random = fastrand::Rng::with_seed(seed);
+    let mut stage = Stage { proxy, eternal, eternal_listed: true, mortals, random, reloads: 0 };
+    stage.reload();
+
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut clients: Vec<JoinHandle<()>> = Vec::new();
+    for _ in 0..CLIENTS {
+        let client = Wire::connect(stage.proxy.address).await;
+        clients.push(tokio::spawn(ask_on(client, Arc::clone(&stop), Arc::clone(&asked))));
+    }
+    until(|| asked.load(Ordering::Relaxed) > 200).await;
+    let (files, memory) = (stage.proxy.files(), stage.proxy.memory());
+
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        stage.act().await;
+        assert!(clients.iter().all(|client| !client.is_finished()), "seed {seed}: a client failed");
+        sleep(Duration::from_millis(stage.random.u64(20..120))).await;
+    }
+    stage.all_well().await;
+    let before = asked.load(Ordering::Relaxed);
+    until(|| asked.load(Ordering::Relaxed) > before + 200).await;
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    for tunnel in &mut tunnels {
+        tunnel.write("still here").await;
+        assert_eq!(tunnel.read_exact(10).await.unwrap(), b"still here", "a tunnel was closed");
+    }
+    assert!(stage.reloads > 20, "hardly anything happened: {} reloads", stage.reloads);
+    // Idle connections to servers are closed after some seconds.
+    until(|| stage.proxy.files() <= files).await;
+    let grown = stage.proxy.memory().saturating_sub(memory);
+    assert!(grown < 16 * 1024, "{grown} KiB more after {} requests", asked.load(Ordering::Relaxed));
+}
+
+#[expect(clippy::print_stderr, reason = "shown when the test fails")]
+fn show(seed: u64) {
+    eprintln!("RONDEL_CHAOS_SEED={seed}");
+}

@@ -1,0 +1,12 @@
+//! How the ring works inside, for those who change it or want to believe it.
+//!
+//! Not part of the API. The order of reading: [`internals`], [`orderings`], [`limits`].
+
+#[doc = include_str!("internals.md")]
+pub mod internals {}
+
+#[doc = include_str!("orderings.md")]
+pub mod orderings {}
+
+#[doc = include_str!("limits.md")]
+pub mod limits {}

@@ -1,0 +1,85 @@
+//! The ring's histories: real threads, in bursts of calls that overlap, for minutes.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::{Duration, Instant},
+};
+
+use crate::run::{Outcome, Run};
+
+/// Overlapping calls that the long form must come to, and a minute of it: in fewer, little is shown.
+const FLOOR: u64 = 10_000_000;
+const FLOOR_PER_MINUTE: u64 = 1_000_000;
+
+/// Checks histories for so many minutes, 10 if none, with pauses between the steps of the calls; on
+/// a slow machine for longer, until enough calls have overlapped.
+pub(crate) fn all(arguments: &[String]) -> Outcome {
+    let minutes = match arguments {
+        [] => 10,
+        [minutes] => {
+            minutes.parse::<u64>().map_err(|_| format!("`{minutes}` is no number of minutes"))?
+        }
+        _ => return Err("takes the number of minutes".to_owned()),
+    };
+    let began = Instant::now();
+    let length = Duration::from_secs(60 * minutes);
+    let seeds = RandomState::new();
+    let mut sum = Counts::default();
+    let floor = FLOOR.min(minutes * FLOOR_PER_MINUTE);
+    for round in 0_u64.. {
+        if began.elapsed() >= length && sum.overlapping >= floor {
+            break;
+        }
+        let seed = seeds.hash_one(round);
+        // At every other step, or at few: then threads meet in the midst of long calls.
+        let pauses = [2, 4, 8, 32][usize::try_from(round % 4).unwrap_or(0)];
+        let counts = burst(seed, pauses).map_err(|why| format!("seed {seed}: {why}"))?;
+        sum.calls += counts.calls;
+        sum.overlapping += counts.overlapping;
+        sum.pauses += counts.pauses;
+        println!(
+            "{:5.0} s  seed {seed:20}, a pause in {pauses:2} steps: {:9} calls, {:8} overlapping, 0 violations",
+            began.elapsed().as_secs_f64(),
+            counts.calls,
+            counts.overlapping
+        );
+    }
+    println!(
+        "{} calls, {} of them overlapping, {} pauses, 0 violations",
+        sum.calls, sum.overlapping, sum.pauses
+    );
+    if sum.pauses == 0 {
+        return Err("no thread ever paused: is --cfg rondel_steps set?".to_owned());
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Counts {
+    calls: u64,
+    overlapping: u64,
+    pauses: u64,
+}
+
+/// One run of the checker, some seconds.
+fn burst(seed: u64, pauses: u64) -> Outcome<Counts> {
+    let output =
+        Run::cargo("test --quiet --target-dir target/steps --profile loom --package rondel")
+            .arg("--config")
+            .arg("build.rustflags=['--cfg','rondel_steps']")
+            .args("--test linearizability bursts_of_overlapping_calls -- --nocapture")
+            .env("RONDEL_SEED", &seed.to_string())
+            .env("RONDEL_PAUSES", &pauses.to_string())
+            .env("RONDEL_SOAK", "1")
+            .output()?;
+    let line = output.lines().find(|line| line.contains(" overlapping, "));
+    let numbers: Vec<u64> = line
+        .unwrap_or_default()
+        .split(|character: char| !character.is_ascii_digit())
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [calls, overlapping, pauses] = numbers[..] else {
+        return Err(format!("the checker did not say what it checked:\n{output}"));
+    };
+    Ok(Counts { calls, overlapping, pauses })
+}

@@ -1,0 +1,176 @@
+//! The ring's soak: churn for half an hour, and the curve of it.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use crate::run::{Outcome, Run, root};
+
+/// `[MINUTES]`, 30 if none; `--record` writes the curve into `assets`.
+pub(crate) fn all(arguments: &[String]) -> Outcome {
+    let record = arguments.iter().any(|argument| argument == "--record");
+    let minutes: Vec<_> = arguments.iter().filter(|argument| *argument != "--record").collect();
+    let minutes = match minutes[..] {
+        [] => 30,
+        [minutes] => {
+            minutes.parse::<u64>().map_err(|_| format!("`{minutes}` is no number of minutes"))?
+        }
+        _ => return Err("takes the number of minutes, and `--record`".to_owned()),
+    };
+    let curve = root().join("target/soak.csv");
+    Run::cargo("test --release --package rondel --test soak -- --nocapture")
+        .env("RONDEL_SOAK_SECONDS", &(60 * minutes).to_string())
+        .env("RONDEL_SOAK_CSV", &curve.to_string_lossy())
+        .check()?;
+    if record { save(&curve) } else { Ok(()) }
+}
+
+fn save(curve: &Path) -> Outcome {
+    let text = fs::read_to_string(curve).map_err(|error| error.to_string())?;
+    let machine = machine();
+    let folder = root().join("assets");
+    let write = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))
+    };
+    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    write("soak.csv", &format!("# {machine}\n{text}"))?;
+    write("soak.svg", &drawing(&text, &machine)?)
+}
+
+/// What the figures were taken on.
+fn machine() -> String {
+    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = information
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, model)| model);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let compiler = Run::program("rustc", "--version").output().unwrap_or_default();
+    format!("{model}, {cores} cores, {}", compiler.trim())
+}
+
+/// One column of the curve, as a panel.
+struct Panel {
+    title: &'static str,
+    column: usize,
+    /// What the column is divided by, for the axis.
+    unit: f64,
+}
+
+const PANELS: [Panel; 4] = [
+    Panel { title: "resident memory, MiB", column: 1, unit: 1024.0 },
+    Panel { title: "values alive at the worst moment, thousands", column: 4, unit: 1e3 },
+    Panel { title: "picks, millions a second", column: 5, unit: 1e6 },
+    Panel { title: "inserts and removals, thousands a second", column: 6, unit: 1e3 },
+];
+const PINNED: usize = 8;
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 90.0;
+const LEFT: f64 = 52.0;
+const GAP: f64 = 44.0;
+const TOP: f64 = 52.0;
+
+fn drawing(csv: &str, machine: &str) -> Outcome<String> {
+    let rows: Vec<Vec<f64>> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').map(str::parse).collect::<Result<_, _>>())
+        .collect::<Result<_, _>>()
+        .map_err(|_| "the curve holds what is no number".to_owned())?;
+    let Some(last) = rows.last() else { return Err("the curve is empty".to_owned()) };
+    let end = last[0];
+    let across = |seconds: f64| LEFT + WIDTH * seconds / end;
+    #[expect(clippy::cast_precision_loss, reason = "four panels")]
+    let top = |panel: usize| TOP + panel as f64 * (HEIGHT + GAP);
+    let bottom = top(PANELS.len() - 1) + HEIGHT;
+
+    let mut svg = String::new();
+    let _ = write!(
+        svg,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" font-family="system-ui, sans-serif" font-size="12">
+<title>A soak of the ring: memory and rates over time</title>
+<style>
+text {{ fill: #1f2328 }} .faint {{ fill: #59636e }} .axis {{ stroke: #818b98; fill: none }}
+.line {{ stroke: #0969da; fill: none; stroke-width: 1.5 }} .pin {{ fill: #d4a72c; fill-opacity: .25 }}
+@media (prefers-color-scheme: dark) {{
+text {{ fill: #f0f6fc }} .faint {{ fill: #9198a1 }} .axis {{ stroke: #656c76 }} .line {{ stroke: #4493f8 }}
+}}
+</style>
+<text x="{LEFT}" y="18" font-weight="600">Churn for {:.0} minutes: 2 threads insert and remove, 2 pick</text>
+<text x="{LEFT}" y="34" class="faint">shaded: a reader keeps one guard, so that nothing is dropped</text>
+"#,
+        LEFT + WIDTH + 16.0,
+        bottom + 52.0,
+        end / 60.0,
+    );
+    for (number, panel) in PANELS.iter().enumerate() {
+        let y = top(number);
+        let value = |row: &Vec<f64>| row[panel.column] / panel.unit;
+        let most = rows.iter().map(value).fold(0.0, f64::max).max(1e-9);
+        for (from, to) in pinned(&rows) {
+            let _ = writeln!(
+                svg,
+                r#"<rect class="pin" x="{:.1}" y="{y}" width="{:.1}" height="{HEIGHT}"/>"#,
+                across(from),
+                across(to) - across(from)
+            );
+        }
+        let points: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                format!("{:.1},{:.1}", across(row[0]), y + HEIGHT * (1.0 - value(row) / most))
+            })
+            .collect();
+        let _ = writeln!(
+            svg,
+            r#"<text x="{LEFT}" y="{:.1}">{}</text>
+<path class="axis" d="M{LEFT} {y}V{:.1}H{:.1}"/>
+<text x="{:.1}" y="{:.1}" text-anchor="end" class="faint">{most:.1}</text>
+<text x="{:.1}" y="{:.1}" text-anchor="end" class="faint">0</text>
+<polyline class="line" points="{}"/>"#,
+            y - 6.0,
+            panel.title,
+            y + HEIGHT,
+            LEFT + WIDTH,
+            LEFT - 6.0,
+            y + 10.0,
+            LEFT - 6.0,
+            y + HEIGHT,
+            points.join(" ")
+        );
+    }
+    for fifth in 0..=5 {
+        let seconds = end * f64::from(fifth) / 5.0;
+        let _ = writeln!(
+            svg,
+            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle" class="faint">{:.1}</text>"#,
+            across(seconds),
+            bottom + 16.0,
+            seconds / 60.0
+        );
+    }
+    let _ = writeln!(
+        svg,
+        r#"<text x="{:.1}" y="{:.1}" text-anchor="middle" class="faint">minutes</text>
+<text x="{LEFT}" y="{:.1}" class="faint">{machine}; cargo xtask soak --record</text>
+</svg>"#,
+        LEFT + WIDTH / 2.0,
+        bottom + 30.0,
+        bottom + 46.0
+    );
+    Ok(svg)
+}
+
+/// The times for which a reader was pinned.
+fn pinned(rows: &[Vec<f64>]) -> Vec<(f64, f64)> {
+    let mut times: Vec<(f64, f64)> = Vec::new();
+    let mut before = 0.0;
+    for row in rows {
+        if row[PINNED] != 0.0 {
+            match times.last_mut() {
+                Some((_, to)) if *to >= before => *to = row[0],
+                _ => times.push((before, row[0])),
+            }
+        }
+        before = row[0];
+    }
+    times
+}
