@@ -289,6 +289,7 @@ impl Args {
             },
             redis: self.redis.clone(),
             secure: false,
+            reissue: self.affinity == Affinity::Prefer,
         })
     }
 }
@@ -296,10 +297,15 @@ impl Args {
 /// On this machine alone; what can be changed there needs no token.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7778);
 
+/// Whether a client goes back to the server it had, which its session cookie names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Affinity {
+pub enum Affinity {
     /// Every server serves any request
     None,
+    /// It does if that server can take it; if not, another one does, and is its own from then on
+    Prefer,
+    /// It does, and is refused (503) if that server cannot take it
+    Strict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -342,6 +348,8 @@ pub struct Settings {
     pub sigma_z0: f64,
     /// None: sessions are off.
     pub sessions: Option<SessionSettings>,
+    /// See [`Affinity`].
+    pub affinity: Affinity,
     /// Clients whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
     /// See [`HostPolicy`].
@@ -377,6 +385,7 @@ impl Settings {
             health: None,
             slow_start: Duration::ZERO,
             sessions: None,
+            affinity: Affinity::None,
             trusted: Vec::new(),
             host: HostPolicy::Pass,
             workers: NonZeroUsize::MIN,
@@ -415,6 +424,9 @@ impl TryFrom<Args> for Settings {
             errors.push(error);
             Vec::new()
         });
+        if args.session == Switch::Off && args.affinity != Affinity::None {
+            errors.push("--affinity needs sessions: the server stands in their cookie".to_owned());
+        }
         let admin = args.admin().unwrap_or_else(|error| {
             errors.push(error);
             None
@@ -431,6 +443,7 @@ impl TryFrom<Args> for Settings {
             health: args.health(),
             slow_start: args.slow_start,
             sessions: args.sessions(secrets),
+            affinity: args.affinity,
             trusted: args.trusted_proxy,
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),
