@@ -280,6 +280,18 @@ fn two_servers_sigma_is_as_good_as_least_conn_and_far_below_rr() {
 }
 
 #[test]
+fn one_slow_server_of_four_sigma_is_as_good_as_least_conn_and_far_below_rr() {
+    let [rr, sigma, least_conn] = compare(&Scenario {
+        name: "1/1/1/4, one worker each, load 0.6",
+        slowness: &[1.0, 1.0, 1.0, 4.0],
+        workers: 1,
+        load: 0.6,
+        stalls: false,
+    });
+    assert!(sigma <= 1.05 * least_conn && sigma < 0.5 * rr, "{rr} {sigma} {least_conn}");
+}
+
+#[test]
 fn a_seed_always_gives_the_same_result() {
     let scenario =
         Scenario { name: "", slowness: &[1.0, 2.0], workers: 2, load: 0.5, stalls: true };
