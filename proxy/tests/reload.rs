@@ -40,11 +40,11 @@ async fn a_signal_reloads_and_no_client_notices_but_by_who_answers() {
     assert_eq!(turns(&mut client, 3).await, "aba");
     fs::write(proxy.file(), lines(&[&a, &b, &c])).unwrap();
     proxy.signal(Signal::HUP);
-    proxy.says("added=1").await;
+    proxy.says(r#""added":1"#).await;
     assert_eq!(turns(&mut client, 5).await, "bcabc");
     fs::write(proxy.file(), lines(&[&a, &c])).unwrap();
     proxy.signal(Signal::HUP);
-    proxy.says("removed=1").await;
+    proxy.says(r#""removed":1"#).await;
     assert_eq!(turns(&mut client, 4).await, "acac");
 }
 
