@@ -442,6 +442,13 @@ impl<T: Send + Sync + 'static> Ring<T> {
         at.within(self.core.id()).and_then(|id| Cursor::on(self, id, &pin()))
     }
 
+    /// Whether every member's hint names its predecessor. For models of a ring that is quiet.
+    #[cfg(rondel_loom)]
+    #[doc(hidden)]
+    pub fn hints_are_exact(&self) -> bool {
+        self.core.hints_are_exact()
+    }
+
     #[inline]
     pub(crate) fn core(&self) -> &Arc<Core<T>> {
         &self.core

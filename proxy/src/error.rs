@@ -24,6 +24,8 @@ pub(crate) enum Failure {
     Expectation,
     #[error("no server can take the request now")]
     NoBackend,
+    #[error("the server of this session cannot take the request now")]
+    Bound,
     #[error("the session store cannot be asked now")]
     Store,
     #[error("the server cannot be reached")]
@@ -48,6 +50,7 @@ impl Failure {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout"),
             Self::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation"),
             Self::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
+            Self::Bound => (StatusCode::SERVICE_UNAVAILABLE, "affinity"),
             Self::Store => (StatusCode::SERVICE_UNAVAILABLE, "session-store"),
             Self::Connect => (StatusCode::BAD_GATEWAY, "connect"),
             Self::Cut => (StatusCode::BAD_GATEWAY, "cut"),

@@ -68,11 +68,13 @@ impl Lost {
 /// place and is not passed from hand to hand.
 type Slot = Option<Request<Upload>>;
 
-/// Sends the request to the picked server, and if that fails to others as long as it is safe.
+/// Sends the request to the picked server, and if that fails to others as long as it is safe and
+/// the client is not bound to this one.
 pub(crate) async fn forward(
     exchange: &mut Exchange,
     request: Request<Upload>,
     mut in_flight: InFlight,
+    bound: bool,
 ) -> Result<Reply, Failure> {
     exchange.client().worker.retries.count_request();
     let mut copy = copy_to_resend(&request);
@@ -110,8 +112,8 @@ pub(crate) async fn forward(
         }
         tracing::debug!(server = in_flight.backend().id(), %failure, "asking another server");
         tried.push(in_flight.backend().serial());
-        let roster = &exchange.proxy().roster;
-        in_flight = second_choice(roster, &tried, in_flight, failure).ok_or(failure)?;
+        let others = (!bound).then(|| &*exchange.proxy().roster);
+        in_flight = second_choice(others, &tried, in_flight, failure).ok_or(failure)?;
         exchange.record.retried();
     }
 }
@@ -130,14 +132,14 @@ fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outco
 }
 
 fn second_choice(
-    roster: &Roster,
+    others: Option<&Roster>,
     tried: &[u32],
     last: InFlight,
     failure: Failure,
 ) -> Option<InFlight> {
     // A lone server that closed an old connection under us is as well as before.
     let again = failure == Failure::Cut && tried.len() == 1;
-    roster.another(tried).or_else(|| again.then_some(last))
+    others.and_then(|roster| roster.another(tried)).or_else(|| again.then_some(last))
 }
 
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.

@@ -10,7 +10,7 @@
 //! | what two parsers could read differently is refused | `framing` |
 //! | the client's session is read | [`session`] |
 //! | headers that end here are taken off, who asked is written down | `headers` |
-//! | the ring says whose turn it is | `pick` |
+//! | the ring says whose turn it is | `pick`, unless the cookie does: `affinity` |
 //! | the server is asked, and if it is safe another one | `forward`, over connections of `pool` |
 //! | the answer streams back | `body`, or `tunnel` after an upgrade |
 //! | a failure becomes a response | `respond` |
@@ -50,6 +50,7 @@ pub mod policy;
 pub mod roster;
 pub mod health;
 mod pick;
+mod affinity;
 mod forward;
 mod pool;
 mod body;

@@ -30,6 +30,14 @@ impl Roster {
         }
     }
 
+    /// The server of this id, if it can take a request. This is not a turn.
+    pub(crate) fn named(&self, id: &str) -> Option<InFlight> {
+        let guard = rondel::pin();
+        let named = self.ring.iter(&guard).find(|backend| backend.id() == id)?;
+        let well = named.is_available() && !named.is_draining();
+        well.then(|| Arc::clone(&named).enter(self.now()).ok()).flatten()
+    }
+
     /// Backups serve only when nobody else can. If nobody at all is well, everybody is tried: what
     /// is known of them may be out of date, and an error is certain otherwise.
     fn turn<'g>(&'g self, guard: &'g Guard, now: Duration) -> Option<Turn<'g>> {

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     access_log::{AccessLog, Target},
+    affinity::{self, Pick},
     body::{Payload, Upload},
     client::{Client, Exchange},
     error::Failure,
@@ -22,7 +23,7 @@ use crate::{
     respond,
     roster::Roster,
     session::{SessionSetupError, Sessions},
-    settings::{HostPolicy, Limits, Settings},
+    settings::{Affinity, HostPolicy, Limits, Settings},
     worker::Worker,
 };
 
@@ -30,6 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Proxy {
     pub(crate) roster: Arc<Roster>,
+    pub(crate) affinity: Affinity,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) host: HostPolicy,
@@ -61,6 +63,7 @@ impl Proxy {
         health::start(&roster, settings.health, &settings.limits, background);
         Ok(Arc::new(Self {
             roster,
+            affinity: settings.affinity,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
@@ -111,10 +114,11 @@ async fn pass(
         session.to_backend(request.headers_mut());
     }
 
-    let picked = exchange.proxy().roster.next().ok_or(Failure::NoBackend)?;
-    exchange.picked(picked.backend());
+    let Pick { in_flight, bound } = affinity::pick(exchange.proxy(), session.as_ref())?;
+    exchange.picked(in_flight.backend());
     let request = request.map(|body| Upload::new(body, exchange));
-    let mut reply = forward::forward(exchange, request, picked).await?;
+    let forwarded = forward::forward(exchange, request, in_flight, bound).await;
+    let mut reply = forwarded.map_err(|why| if bound { affinity::only_one(why) } else { why })?;
 
     if reply.response.status() == StatusCode::SWITCHING_PROTOCOLS && switched.is_none() {
         return Err(Failure::BadResponse);

@@ -17,8 +17,10 @@ mod cache;
 mod caching;
 mod capture;
 mod cookie;
+mod epoch;
 mod id;
 mod jwt;
+mod memo;
 mod memory;
 mod queue;
 mod record;
@@ -37,12 +39,13 @@ use tokio::runtime::Handle;
 use self::{
     answer::{Answer, Order, SESSION, Said},
     cache::Cached,
-    cookie::{BackendId, Cookies, Ticket},
+    cookie::{BackendId, Cookies},
     id::{Id, Key},
+    memo::Verified,
     memory::Memory,
     record::{Field, Lifetime, Record},
     redis::Redis,
-    store::{Loaded, Store, StoreState},
+    store::{Budget, Loaded, Store, StoreState},
 };
 pub use self::{
     capture::check_capture_header,
@@ -70,6 +73,8 @@ pub struct SessionSettings {
     pub redis: Option<String>,
     /// Whether clients come over TLS.
     pub secure: bool,
+    /// Whether the cookie follows the client to another server, so that it can go back to that.
+    pub reissue: bool,
 }
 
 impl Default for SessionSettings {
@@ -83,6 +88,7 @@ impl Default for SessionSettings {
             fail: SessionFail::Open,
             redis: None,
             secure: false,
+            reissue: false,
         }
     }
 }
@@ -126,6 +132,7 @@ struct Shared {
     lifetime: Lifetime,
     capture: Vec<HeaderName>,
     fail: SessionFail,
+    reissue: bool,
     store: Box<dyn Store>,
     stats: Arc<Stats>,
 }
@@ -147,6 +154,8 @@ struct Live {
     origin: Origin,
     /// Headers to remember that are new or different in this request.
     captured: Vec<(Field, HeaderValue)>,
+    /// What is left of the time for which this request may wait for the store.
+    budget: Budget,
 }
 
 /// What a request's session turned out to be.
@@ -201,12 +210,20 @@ impl Sessions {
         let store: Box<dyn Store> = match &settings.redis {
             None => Box::new(Memory::new(&stats)),
             Some(url) => {
-                let redis = Redis::start(url, background).map_err(SessionSetupError::Redis)?;
+                let redis = Redis::start(url, lifetime.max, background)
+                    .map_err(SessionSetupError::Redis)?;
                 Box::new(Cached::new(Box::new(redis), lifetime, &stats, background))
             }
         };
-        let (capture, fail) = (settings.capture, settings.fail);
-        Ok(Self(Arc::new(Shared { cookies, lifetime, capture, fail, store, stats })))
+        Ok(Self(Arc::new(Shared {
+            cookies,
+            lifetime,
+            capture: settings.capture,
+            fail: settings.fail,
+            reissue: settings.reissue,
+            store,
+            stats,
+        })))
     }
 
     /// Reads the session of a request: none for one that brings a token of its own, the known one
@@ -217,19 +234,21 @@ impl Sessions {
     /// If the store is away and requests are not to be served without it.
     pub async fn open(&self, request: &HeaderMap) -> Result<Session, StoreUnavailable> {
         let shared = &self.0;
+        let mut budget = Budget::new();
         let (live, kind) = if jwt::bears_token(request) {
             (None, SessionKind::Bypass)
         } else {
             let (known, otherwise) = match shared.cookies.read(request) {
-                Some(ticket) => (shared.known(ticket).await?, SessionKind::Miss),
+                Some(verified) => (shared.known(verified, &mut budget).await?, SessionKind::Miss),
                 None => (None, SessionKind::New),
             };
             match known {
                 Some(live) if live.origin == Origin::Known => (Some(live), SessionKind::Hit),
                 Some(live) => (Some(live), SessionKind::Unconfirmed),
-                None => (shared.begin(request).await?, otherwise),
+                None => (shared.begin(request, &mut budget).await?, otherwise),
             }
         };
+        let live = live.map(|live| Live { budget, ..live });
         let mut session = Session { shared: Arc::clone(shared), live, kind };
         session.capture(request);
         Ok(session)
@@ -253,11 +272,15 @@ impl Sessions {
 
 impl Shared {
     /// The session of a good cookie; `None` if its record is gone.
-    async fn known(&self, ticket: Ticket) -> Result<Option<Live>, StoreUnavailable> {
-        let key = ticket.id.key();
+    async fn known(
+        &self,
+        verified: Verified,
+        budget: &mut Budget,
+    ) -> Result<Option<Live>, StoreUnavailable> {
+        let Verified { ticket, key } = verified;
         let loaded = match self.store.peek(&key) {
             Some(loaded) => loaded,
-            None => self.store.load(&key).await,
+            None => self.store.load(&key, budget).await,
         };
         let (record, origin) = match loaded {
             Loaded::Found(record) => (record, Origin::Known),
@@ -272,13 +295,16 @@ impl Shared {
                 (record.unwrap_or_else(unknown), Origin::Unconfirmed)
             }
         };
-        let (id, backend) = (ticket.id, Some(ticket.backend));
-        Ok(Some(Live { id, key, backend, record, origin, captured: Vec::new() }))
+        Ok(Some(Live::new(ticket.id, key, Some(ticket.backend), record, origin)))
     }
 
     /// A session for a client that has none. Its record is written when the response sets the
     /// cookie; unless nothing is to be served without it, in which case it has to be there now.
-    async fn begin(&self, request: &HeaderMap) -> Result<Option<Live>, StoreUnavailable> {
+    async fn begin(
+        &self,
+        request: &HeaderMap,
+        budget: &mut Budget,
+    ) -> Result<Option<Live>, StoreUnavailable> {
         let Ok(id) = Id::random() else {
             tracing::error!("no random bytes: a request goes without a session");
             return Ok(None);
@@ -290,12 +316,11 @@ impl Shared {
                 self.edit(&mut record, &field, Some(&value));
             }
             self.store.save(key, record.as_change(self.lifetime));
-            if !self.store.settle(&key).await {
+            if !self.store.settle(&key, budget).await {
                 return Err(StoreUnavailable);
             }
         }
-        let (record, origin) = (Arc::new(record), Origin::New);
-        Ok(Some(Live { id, key, backend: None, record, origin, captured: Vec::new() }))
+        Ok(Some(Live::new(id, key, None, Arc::new(record), Origin::New)))
     }
 
     /// Takes one edit into a record; true if that changed it. What the limits refuse is dropped.
@@ -306,6 +331,18 @@ impl Shared {
             tracing::warn!(name, reason = ?refusal, "a session value was dropped");
             false
         })
+    }
+}
+
+impl Live {
+    fn new(
+        id: Id,
+        key: Key,
+        backend: Option<BackendId>,
+        record: Arc<Record>,
+        origin: Origin,
+    ) -> Self {
+        Self { id, key, backend, record, origin, captured: Vec::new(), budget: Budget::new() }
     }
 }
 
@@ -342,7 +379,9 @@ impl Session {
     pub async fn to_client(self, backend_id: &str, status: StatusCode, headers: &mut HeaderMap) {
         let said = Said::take(headers);
         let Self { shared, live: Some(live), .. } = self else { return };
-        if live.origin != Origin::New && said.order.is_none() {
+        let moved =
+            shared.reissue && live.backend.is_some_and(|named| named.as_str() != backend_id);
+        if live.origin != Origin::New && said.order.is_none() && !moved {
             return live.go_on(&shared, &said.data);
         }
         let Some(backend) = BackendId::parse(backend_id.as_bytes()) else {
@@ -355,6 +394,7 @@ impl Session {
             Some(Order::Destroy) => answer.destroy(),
             // A new session gets an id that nobody knows anyway.
             _ if answer.live.origin == Origin::New => answer.begin(&said.data).await,
+            None => answer.move_on(&said.data),
             _ if may_set => answer.rotate(&said.data),
             _ => {
                 tracing::warn!("a session was not rotated: caches may share the response");
@@ -419,6 +459,7 @@ impl fmt::Debug for SessionSettings {
             .field("fail", &self.fail)
             .field("redis", &self.redis.is_some())
             .field("secure", &self.secure)
+            .field("reissue", &self.reissue)
             .finish()
     }
 }
@@ -437,3 +478,6 @@ impl fmt::Debug for Session {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod generate;
 mod layers;
 mod limits;
 mod parse;
+mod summary;
 
 use std::{
     io,
@@ -28,7 +29,7 @@ use self::{
         parse_redis, parse_target, parse_time, parse_wait, parse_z0, read_secrets, read_token,
     },
 };
-pub use self::{layers::Refusal, limits::Limits};
+pub use self::{layers::Refusal, limits::Limits, summary::Summary};
 use crate::{
     access_log::Target,
     admin::AdminSettings,
@@ -288,6 +289,7 @@ impl Args {
             },
             redis: self.redis.clone(),
             secure: false,
+            reissue: self.affinity == Affinity::Prefer,
         })
     }
 }
@@ -295,10 +297,15 @@ impl Args {
 /// On this machine alone; what can be changed there needs no token.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7778);
 
+/// Whether a client goes back to the server it had, which its session cookie names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Affinity {
+pub enum Affinity {
     /// Every server serves any request
     None,
+    /// It does if that server can take it; if not, another one does, and is its own from then on
+    Prefer,
+    /// It does, and is refused (503) if that server cannot take it
+    Strict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -341,6 +348,8 @@ pub struct Settings {
     pub sigma_z0: f64,
     /// None: sessions are off.
     pub sessions: Option<SessionSettings>,
+    /// See [`Affinity`].
+    pub affinity: Affinity,
     /// Clients whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
     /// See [`HostPolicy`].
@@ -363,32 +372,7 @@ pub struct Settings {
     pub check: bool,
 }
 
-/// What was understood, in words for the start-up line.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each is the setting of its name")]
-pub struct Summary {
-    pub servers: usize,
-    pub algorithm: String,
-    pub sessions: &'static str,
-    pub access_log: String,
-}
-
 impl Settings {
-    /// See [`Summary`]. No URL with a password gets into it.
-    pub fn summary(&self) -> Summary {
-        let name = self.algorithm.to_possible_value().map(|value| value.get_name().to_owned());
-        Summary {
-            servers: self.servers.len(),
-            algorithm: name.unwrap_or_default(),
-            sessions: match &self.sessions {
-                None => "off",
-                Some(sessions) if sessions.redis.is_some() => "redis",
-                Some(_) => "embedded",
-            },
-            access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
-        }
-    }
-
     /// What the flags leave at their defaults, for these servers: what a test or an embedder
     /// starts from.
     pub fn for_servers(servers: Vec<ServerSpec>) -> Self {
@@ -401,6 +385,7 @@ impl Settings {
             health: None,
             slow_start: Duration::ZERO,
             sessions: None,
+            affinity: Affinity::None,
             trusted: Vec::new(),
             host: HostPolicy::Pass,
             workers: NonZeroUsize::MIN,
@@ -439,6 +424,9 @@ impl TryFrom<Args> for Settings {
             errors.push(error);
             Vec::new()
         });
+        if args.session == Switch::Off && args.affinity != Affinity::None {
+            errors.push("--affinity needs sessions: the server stands in their cookie".to_owned());
+        }
         let admin = args.admin().unwrap_or_else(|error| {
             errors.push(error);
             None
@@ -455,6 +443,7 @@ impl TryFrom<Args> for Settings {
             health: args.health(),
             slow_start: args.slow_start,
             sessions: args.sessions(secrets),
+            affinity: args.affinity,
             trusted: args.trusted_proxy,
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),

@@ -69,7 +69,7 @@ fn bad_usage_ends_with_64() {
         &["--port", "65536"],
         &["--workers", "0"],
         &["--bind", "somewhere"],
-        &["--admin", "127.0.0.1:7778"],
+        &["--admin", "example.org:7778"],
         &["--session", "maybe"],
         &["--session-idle", "0s"],
         &["--session-cookie", "a b"],

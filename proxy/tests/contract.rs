@@ -1,5 +1,5 @@
 //! What programs rely on: the metrics page keeps Prometheus's conventions, and the server does what
-//! its OpenAPI description says.
+//! its description of the API says.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 

@@ -12,6 +12,7 @@ use std::{
 use rondel_proxy::{access_log::Target, session::SessionSettings};
 use serde_json::Value;
 use support::{Server, TestProxy, binary, until};
+use tokio::io::AsyncBufReadExt as _;
 
 struct Logged {
     proxy: TestProxy,
@@ -185,7 +186,6 @@ async fn events_are_json_for_programs_and_say_at_the_start_what_was_understood()
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    use tokio::io::AsyncBufReadExt as _;
     let mut events = tokio::io::BufReader::new(child.stderr.take().unwrap()).lines();
     let start = loop {
         let line = support::within(events.next_line()).await.unwrap().unwrap();

@@ -94,7 +94,7 @@ impl<T: Send + Sync + 'static> Core<T> {
     ///
     /// Decided by one read-modify-write on the member's own link.
     pub(crate) fn remove(self: &Arc<Self>, at: MemberId, guard: &Guard) -> bool {
-        if !self.is_member(at, guard) {
+        if !self.is_member(at) {
             return false;
         }
         // The slot was live under this pin, so it cannot become another member's before we mark it.
@@ -172,14 +172,9 @@ impl<T: Send + Sync + 'static> Core<T> {
         Some(unsafe { self.member(last, link, guard) })
     }
 
-    /// Whether `at` is in the ring. If it was removed, that removal is finished first: an answer
-    /// that rests on it must not come before the cursor has left the member.
-    pub(super) fn is_member(self: &Arc<Self>, at: MemberId, guard: &Guard) -> bool {
-        let link = self.link(at.index());
-        if at.is_named_by(link) && link.is_removed() {
-            self.unlink(at.index(), guard);
-        }
-        at.is_live_in(link)
+    /// Whether `at` is in the ring.
+    fn is_member(&self, at: MemberId) -> bool {
+        at.is_live_in(self.link(at.index()))
     }
 
     /// The first live member, with its link.
@@ -210,13 +205,13 @@ impl<T: Send + Sync + 'static> Core<T> {
         loop {
             let (before, link) = match place {
                 Place::After(at) => {
-                    if at != MemberId::SENTINEL && !self.is_member(at, guard) {
+                    if at != MemberId::SENTINEL && !self.is_member(at) {
                         return None;
                     }
                     (at.index(), self.link(at.index()))
                 }
                 Place::Before(at) => {
-                    if at != MemberId::SENTINEL && !self.is_member(at, guard) {
+                    if at != MemberId::SENTINEL && !self.is_member(at) {
                         return None;
                     }
                     let Some(seen) = self.predecessor(at.index(), guard) else { continue };
@@ -384,6 +379,23 @@ impl<T: Send + Sync + 'static> Core<T> {
             }
             if !self.link(next).is_removed() {
                 live = next;
+            }
+            at = next;
+        }
+    }
+
+    /// Whether every hint names the slot that links to its own (N6). Needs quiet.
+    #[cfg(rondel_loom)]
+    pub(crate) fn hints_are_exact(&self) -> bool {
+        let mut at = SENTINEL;
+        loop {
+            let link = self.link(at);
+            let next = link.successor();
+            if self.slot(next).hint() != Hint::to(MemberId::new(at, link)) {
+                return false;
+            }
+            if next == SENTINEL {
+                return true;
             }
             at = next;
         }

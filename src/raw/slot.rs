@@ -62,9 +62,10 @@ impl<T> Slot<T> {
 
     /// Puts `new` in place of `old`; whether that was still there.
     pub(crate) fn rehint(&self, old: Hint, new: Hint) -> bool {
-        // ORDERING: E4. Release hands on the slot that is named. Failure is Relaxed: the caller
-        // loads the word again.
-        self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed).is_ok()
+        // ORDERING: E4. Release hands on the slot that is named, and the marks that this thread has
+        // seen; Acquire takes those of whoever corrected the hint before, so that the look at the
+        // target that follows is not out of date. Failure is Relaxed: the caller loads again.
+        self.prev.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Says that this slot is out of the list: its hint is of no use any more.

@@ -129,6 +129,7 @@ impl Model {
         if let Err(why) = linear::check(&initial, &history) {
             panic!("{why}");
         }
+        assert!(ring.hints_are_exact(), "a hint is out of date in a quiet ring");
         drop((ring, hand));
         tally.check();
     }

@@ -3,7 +3,7 @@
 use crate::{
     common::sequential::{
         At::{After, Back, Before, Front},
-        Op::{Back as Last, Front as First, Insert, Next, Remove},
+        Op::{Back as Last, Contains, Front as First, Insert, Next, Remove},
     },
     harness::Model,
 };
@@ -15,7 +15,7 @@ fn insert_after_a_member_that_is_removed() {
         .thread(&[Insert(After(0), 2)])
         .thread(&[Remove(0)])
         .timed()
-        .explore([2_400, 1_600]);
+        .explore([230, 46]);
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn insert_before_a_member_that_is_removed() {
         .thread(&[Insert(Before(1), 2)])
         .thread(&[Remove(1)])
         .timed()
-        .explore([1_900, 1_200]);
+        .explore([970, 550]);
 }
 
 #[test]
@@ -75,5 +75,16 @@ fn insert_before_a_member_that_is_removed_behind_one_that_comes_and_goes() {
         .thread(&[Insert(Before(1), 2)])
         .thread(&[Insert(After(0), 3), Remove(3)])
         .thread(&[Remove(1)])
-        .explore([60_000, 21_000]);
+        .explore([60_000, 5_600]);
+}
+
+/// Who has seen the removal must find the cursor where the removal left it, and the new member's
+/// turn not passed over.
+#[test]
+fn insert_in_front_of_a_member_that_was_seen_to_be_removed() {
+    Model::of(&[0, 1])
+        .after(&[Next, Next])
+        .thread(&[Remove(1)])
+        .thread(&[Contains(1), Insert(After(0), 2), Next])
+        .explore([2_900, 680]);
 }

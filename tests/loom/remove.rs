@@ -12,7 +12,7 @@ fn one_member_is_removed_once() {
         .thread(&[Remove(0), Next])
         .thread(&[Remove(0)])
         .timed()
-        .explore([2_200, 1_600]);
+        .explore([1_600, 1_200]);
 }
 
 #[test]
@@ -62,5 +62,5 @@ fn neighbours_in_the_middle_are_removed_at_once_with_the_cursor_on_the_second() 
         .after(&[Next, Next, Next])
         .thread(&[Remove(1)])
         .thread(&[Remove(2)])
-        .explore([1_500, 2_000]);
+        .explore([1_800, 2_400]);
 }

@@ -104,7 +104,7 @@ fn next_against_insert_in_front_of_a_member_that_is_removed() {
         .after(&[Next, Next])
         .thread(&[Insert(Before(1), 2)])
         .thread(&[Remove(1), Next])
-        .explore([2_800, 1_200]);
+        .explore([1_300, 470]);
 }
 
 #[test]

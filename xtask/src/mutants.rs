@@ -202,10 +202,17 @@ const MUTANTS: &[Mutant] = &[
         Model(""),
     ),
     mutant(
-        "E4: a hint is published Relaxed",
+        "E4: a hint is only Release",
         SLOT,
+        "self.prev.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)",
         "self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.prev.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
+        Model(""),
+    ),
+    mutant(
+        "E4: a hint is only Acquire",
+        SLOT,
+        "self.prev.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)",
+        "self.prev.compare_exchange(old.0, new.0, Ordering::Acquire, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
@@ -312,13 +319,6 @@ const MUTANTS: &[Mutant] = &[
         "if !self.step_off(index, before) {\n            return false;\n        }\n        step!(SteppedOff);\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
         "let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }\n        self.step_off(index, before);",
         Model("turns"),
-    ),
-    mutant(
-        "D: an answer does not wait for the removal it rests on",
-        LIST,
-        "if at.is_named_by(link) && link.is_removed() {",
-        "if false {",
-        Model(""),
     ),
     mutant(
         "E: elsewhere is concluded by a load",

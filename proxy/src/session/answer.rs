@@ -140,9 +140,17 @@ impl Answer<'_> {
         self.shared.store.save(key, record.as_change(self.shared.lifetime));
         self.shared.stats.created.add(1);
         if closed {
-            self.shared.store.settle(&key).await;
+            self.shared.store.settle(&key, &mut self.live.budget).await;
         }
         self.set_cookie(self.live.id);
+    }
+
+    /// Another server answered than the one that the cookie names.
+    pub(super) fn move_on(mut self, data: &Edits) {
+        if self.may_set && self.live.catch_up(self.shared) {
+            self.set_cookie(self.live.id);
+        }
+        self.live.go_on(self.shared, data);
     }
 
     /// A new id for the same record.

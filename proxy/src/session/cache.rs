@@ -1,5 +1,6 @@
-//! The store as requests see it when it is far away: a local copy of the records in use, at most
-//! five seconds old, in front of a [`Remote`].
+//! The store as requests see it when it is far away: a local copy of the records in use, in front
+//! of a [`Remote`]. A copy is good as long as the store reports changes by itself and reports none;
+//! without such reports it is good for five seconds.
 //!
 //! A look-up is made once however many requests want it, and in a task of its own: a request that
 //! gives up waiting stops nothing. Reads and writes of the copy that come from the wire are made
@@ -9,32 +10,28 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
     breaker::Breaker,
+    epoch::{Epoch, FRESH},
     id::Key,
     queue::Queue,
     record::{Change, Lifetime, Record},
     stats::Stats,
-    store::{Away, BoxFuture, Loaded, Remote, Store, StoreState, WAIT, Write},
-    table::{Fresh, Row, Table},
+    store::{Away, BoxFuture, Budget, Listener, Loaded, Remote, Store, StoreState, WAIT, Write},
+    table::{Row, Table},
     time, writer,
 };
 
-/// How old a copy may be and still be served without asking.
-const FRESH: Duration = Duration::from_secs(5);
 /// Another proxy sends the cookie of a new session a moment before its record: so a record that is
 /// not there is looked for once more.
 const SECOND_LOOK: Duration = Duration::from_millis(5);
@@ -59,9 +56,8 @@ pub(crate) struct Inner {
     lifetime: Lifetime,
     table: Table,
     desk: Mutex<Desk>,
-    /// Counts general invalidations: no copy from before the last one is fresh. Changed only by
-    /// who holds the desk.
-    epoch: AtomicU64,
+    /// Changed only by who holds the desk.
+    epoch: Epoch,
     background: Handle,
 }
 
@@ -97,11 +93,12 @@ impl Cached {
             lifetime,
             table: Table::new(CAPACITY, || {}),
             desk: Mutex::new(Desk { queue: Queue::new(QUEUE), flights: HashMap::new() }),
-            epoch: AtomicU64::new(0),
+            epoch: Epoch::default(),
             background: background.clone(),
         });
         background.spawn(writer::run(Arc::clone(&inner)));
         background.spawn(probe(Arc::clone(&inner)));
+        background.spawn(inner.remote.watch(Arc::clone(&inner) as Arc<dyn Listener>));
         Self(inner)
     }
 }
@@ -109,20 +106,20 @@ impl Cached {
 impl Store for Cached {
     fn peek(&self, key: &Key) -> Option<Loaded> {
         let row = self.0.table.row(key)?;
-        self.0.is_fresh(&row).then(|| match row.record {
+        self.0.epoch.holds(row.fresh).then(|| match row.record {
             Some(record) => Loaded::Found(record),
             None => Loaded::Gone,
         })
     }
 
-    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Loaded> {
+    fn load<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, Loaded> {
         Box::pin(async {
             if self.0.breaker.is_open() {
                 return self.0.without_the_store(key);
             }
             let mut landed = self.0.board(*key);
-            match timeout(WAIT, landed.wait_for(Option::is_some)).await {
-                Ok(Ok(loaded)) => loaded.clone().unwrap_or(Loaded::Away(None)),
+            match budget.wait(landed.wait_for(Option::is_some)).await {
+                Some(Ok(loaded)) => loaded.clone().unwrap_or(Loaded::Away(None)),
                 _ => self.0.without_the_store(key),
             }
         })
@@ -136,10 +133,11 @@ impl Store for Cached {
         self.0.delete(key);
     }
 
-    fn settle<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, bool> {
+    fn settle<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, bool> {
         Box::pin(async {
             let open = self.0.breaker.is_open();
-            if !open && self.0.confirmation(WAIT, |queue| !queue.holds(key)).await {
+            let confirmed = self.0.confirmation(|queue| !queue.holds(key));
+            if !open && budget.wait(confirmed).await.is_some() {
                 return true;
             }
             self.0.desk().queue.forget(key);
@@ -153,7 +151,7 @@ impl Store for Cached {
     }
 
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool> {
-        Box::pin(self.0.confirmation(limit, Queue::is_empty))
+        Box::pin(async move { timeout(limit, self.0.confirmation(Queue::is_empty)).await.is_ok() })
     }
 }
 
@@ -169,44 +167,46 @@ impl Inner {
             return;
         }
         desk.overtake(&key);
-        match Record::from_change(key, &change) {
-            Some(record) => self.keep(key, Some(record)),
-            None => self.table.change(key, &change, time::until(change.expires)),
+        if let Some(record) = Record::from_change(key, &change) {
+            self.keep(key, Some(record), false);
+        } else {
+            let renew = |fresh| self.epoch.changed(fresh);
+            self.table.change(key, &change, time::until(change.expires), renew);
         }
-        if desk.queue.push(key, Write::Save(change)) {
-            self.stats.writes_dropped.add(1);
-        }
+        let dropped = desk.queue.push(key, Write::Save(change));
         drop(desk);
+        self.count_dropped(dropped);
         self.written.notify_one();
     }
 
     fn delete(&self, key: Key) {
         let mut desk = self.desk();
         desk.overtake(&key);
-        self.keep(key, None);
-        if desk.queue.push(key, Write::Delete) {
-            self.stats.writes_dropped.add(1);
-        }
+        self.keep(key, None, false);
+        let dropped = desk.queue.push(key, Write::Delete);
         drop(desk);
+        self.count_dropped(dropped);
         self.written.notify_one();
     }
 
-    /// Somebody else changed the record: what is known of it is void.
-    pub(crate) fn invalidate(&self, key: &Key) {
-        let mut desk = self.desk();
-        desk.overtake(key);
-        self.table.forget(key);
+    pub(crate) fn count_dropped(&self, dropped: impl IntoIterator<Item = Write>) {
+        for write in dropped {
+            self.stats.writes_dropped.add(1);
+            if write == Write::Delete {
+                tracing::error!("too many sessions ended while the store was away: one lives on");
+            }
+        }
     }
 
-    /// Anything may have changed: nothing known is fresh any more. It is still better than nothing
-    /// while the store is away.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what a store says by itself"))]
-    pub(crate) fn invalidate_all(&self) {
-        let mut desk = self.desk();
-        // ORDERING: Relaxed. A request that still reads the old number comes before this one; who
-        // puts copies in holds the desk.
-        self.epoch.fetch_add(1, Ordering::Relaxed);
-        desk.flights.values_mut().for_each(|flight| flight.overtaken = true);
+    /// The store has what we wrote, and does not report that. What somebody else wrote just before
+    /// it may not have been reported either: so it is read once, and then it is known for good.
+    pub(crate) fn confirm(self: &Arc<Self>, key: Key) {
+        if self.epoch.is_reported()
+            && !self.desk().queue.holds(&key)
+            && self.table.row(&key).is_some_and(|row| row.record.is_some())
+        {
+            drop(self.board(key));
+        }
     }
 
     /// Joins the look-up that is under way for a key, or starts one.
@@ -254,7 +254,7 @@ impl Inner {
         let alive = |record: &Record| self.lifetime.end(record.created, record.seen) > now;
         let record = desk.queue.overlay(&key, read).filter(alive);
         if flight.is_some_and(|flight| !flight.overtaken) {
-            self.keep(key, record.clone());
+            self.keep(key, record.clone(), true);
         }
         record.map_or(Loaded::Gone, |record| Loaded::Found(Arc::new(record)))
     }
@@ -280,41 +280,41 @@ impl Inner {
         }
     }
 
-    fn is_fresh(&self, row: &Row) -> bool {
-        match row.fresh {
-            Fresh::Always => true,
-            Fresh::Until(end, epoch) => Instant::now() < end && epoch == self.epoch(),
-        }
-    }
-
-    fn epoch(&self) -> u64 {
-        // ORDERING: Relaxed, see `invalidate_all`.
-        self.epoch.load(Ordering::Relaxed)
-    }
-
-    /// Puts a copy into the table. The caller holds the desk.
-    fn keep(&self, key: Key, record: Option<Record>) {
-        let fresh = Fresh::Until(Instant::now() + FRESH, self.epoch());
+    /// Puts a copy into the table, that we read or wrote. The caller holds the desk.
+    fn keep(&self, key: Key, record: Option<Record>, read: bool) {
+        let fresh = self.epoch.fresh(read);
         let keep = record
             .as_ref()
             .map_or(FRESH, |record| time::until(self.lifetime.end(record.created, record.seen)));
         self.table.put(key, Row { record: record.map(Arc::new), fresh, keep });
     }
 
-    async fn confirmation(&self, limit: Duration, holds: impl Fn(&Queue) -> bool) -> bool {
-        let confirmed = async {
-            loop {
-                let next = self.confirmed.notified();
-                tokio::pin!(next);
-                // From here on no confirmation is missed.
-                next.as_mut().enable();
-                if holds(&self.desk().queue) {
-                    return;
-                }
-                next.await;
+    async fn confirmation(&self, holds: impl Fn(&Queue) -> bool) {
+        loop {
+            let next = self.confirmed.notified();
+            tokio::pin!(next);
+            // From here on no confirmation is missed.
+            next.as_mut().enable();
+            if holds(&self.desk().queue) {
+                return;
             }
-        };
-        timeout(limit, confirmed).await.is_ok()
+            next.await;
+        }
+    }
+}
+
+impl Listener for Inner {
+    fn changed(&self, key: &Key) {
+        let mut desk = self.desk();
+        desk.overtake(key);
+        self.table.forget(key);
+    }
+
+    /// Nothing known is fresh any more. It is still better than nothing while the store is away.
+    fn doubt_everything(&self, reported: bool) {
+        let mut desk = self.desk();
+        self.epoch.advance(reported);
+        desk.flights.values_mut().for_each(|flight| flight.overtaken = true);
     }
 }
 

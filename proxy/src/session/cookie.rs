@@ -10,15 +10,18 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use sha2::Sha256;
 
-use super::id::{ID_BYTES, Id};
+use super::{
+    id::{ID_BYTES, Id},
+    memo::{self, Owner, Verified},
+};
 
 /// Keeps these MACs apart from any other use of the same secret. Short, so that with an id of usual
 /// length the whole message is one block of the hash.
 const DOMAIN: &[u8] = b"rondel cookie\0";
-const VERSION: &[u8] = b"v1.";
+pub(crate) const VERSION: &[u8] = b"v1.";
 const ID_TEXT: usize = 22;
 const MAC_TEXT: usize = 43;
-const LONGEST: usize = VERSION.len() + ID_TEXT + 1 + BackendId::LONGEST + 1 + MAC_TEXT;
+pub(crate) const LONGEST: usize = VERSION.len() + ID_TEXT + 1 + BackendId::LONGEST + 1 + MAC_TEXT;
 /// Cookies of our name and shape that are verified in one request: another site on the same
 /// domain may have set a few, and nobody has a good reason for more.
 const CANDIDATES: usize = 16;
@@ -34,6 +37,7 @@ pub(crate) struct Ticket {
 pub(crate) struct Cookies {
     name: String,
     attributes: &'static str,
+    owner: Owner,
     signing: Hmac<Sha256>,
     /// Retired keys: they verify, so that a secret can be changed without losing a session.
     retired: Vec<Hmac<Sha256>>,
@@ -52,21 +56,22 @@ impl Cookies {
             } else {
                 "; Path=/; HttpOnly; SameSite=Lax"
             },
+            owner: Owner::new(),
             signing,
             retired: keys.collect(),
         })
     }
 
     /// The first valid cookie of a request, over all Cookie lines.
-    pub(crate) fn read(&self, headers: &HeaderMap) -> Option<Ticket> {
+    pub(crate) fn read(&self, headers: &HeaderMap) -> Option<Verified> {
         headers
             .get_all(COOKIE)
             .iter()
             .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-            .filter_map(|pair| self.value_of(pair.trim_ascii()))
-            .filter_map(Shape::of)
+            .filter_map(|pair| self.value_of(pair.trim_ascii_start()))
+            .filter(|value| has_length(value))
             .take(CANDIDATES)
-            .find_map(|shape| self.verify(&shape))
+            .find_map(|value| self.known(value).or_else(|| self.verify(value)))
     }
 
     /// The Set-Cookie value that gives a client this session.
@@ -93,15 +98,23 @@ impl Cookies {
     }
 
     fn value_of<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
-        pair.strip_prefix(self.name.as_bytes())?.strip_prefix(b"=")
+        let value = pair.strip_prefix(self.name.as_bytes())?.strip_prefix(b"=")?;
+        Some(value.trim_ascii_end())
     }
 
-    fn verify(&self, shape: &Shape<'_>) -> Option<Ticket> {
-        std::iter::once(&self.signing)
+    fn known(&self, value: &[u8]) -> Option<Verified> {
+        memo::find(self.owner, value)
+    }
+
+    fn verify(&self, value: &[u8]) -> Option<Verified> {
+        let Shape { ticket, signed, mac } = Shape::of(value)?;
+        let verified = std::iter::once(&self.signing)
             .chain(&self.retired)
             // `verify_slice` compares in constant time.
-            .any(|key| mac_over(key, shape.signed).verify_slice(&shape.mac).is_ok())
-            .then_some(shape.ticket)
+            .any(|key| mac_over(key, signed).verify_slice(&mac).is_ok())
+            .then(|| Verified { ticket, key: ticket.id.key() })?;
+        memo::remember(self.owner, value, verified);
+        Some(verified)
     }
 }
 
@@ -172,9 +185,6 @@ struct Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn of(value: &'a [u8]) -> Option<Self> {
-        if value.len() > LONGEST {
-            return None;
-        }
         let (signed, mac) = value.split_at_checked(value.len().checked_sub(MAC_TEXT + 1)?)?;
         let (id, backend) = signed.strip_prefix(VERSION)?.split_at_checked(ID_TEXT)?;
         let ticket = Ticket {
@@ -183,6 +193,11 @@ impl<'a> Shape<'a> {
         };
         Some(Self { ticket, signed, mac: decode(mac.strip_prefix(b".")?)? })
     }
+}
+
+/// What is shorter or longer than any cookie of ours is none.
+fn has_length(value: &[u8]) -> bool {
+    (VERSION.len() + ID_TEXT + 2 + 1 + MAC_TEXT..=LONGEST).contains(&value.len())
 }
 
 /// Canonical base64url of exactly N bytes: one id has one spelling.
@@ -228,8 +243,16 @@ mod tests {
         headers
     }
 
+    fn ticket_of(cookies: &Cookies, headers: &HeaderMap) -> Option<Ticket> {
+        // Known or not, the answer is the same.
+        let first = cookies.read(headers).map(|verified| verified.ticket);
+        let again = cookies.read(headers).map(|verified| verified.ticket);
+        assert_eq!(first, again);
+        first
+    }
+
     fn read(cookies: &Cookies, value: &str) -> Option<Ticket> {
-        cookies.read(&request(&[format!("rondel_sid={value}").as_bytes()]))
+        ticket_of(cookies, &request(&[format!("rondel_sid={value}").as_bytes()]))
     }
 
     #[test]
@@ -266,7 +289,7 @@ mod tests {
         assert!(set.starts_with("__Host-rondel_sid=v1."), "{set}");
         assert!(set.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{set}");
         let headers = request(&[set.split(';').next().unwrap().as_bytes()]);
-        assert!(secure.read(&headers).is_some());
+        assert!(ticket_of(&secure, &headers).is_some());
     }
 
     #[test]
@@ -289,7 +312,7 @@ mod tests {
             cookies.mint(&two)
         );
         let headers = request(&[b"\xff=\xfe; =; ;;", forged.as_bytes(), valid.as_bytes()]);
-        assert_eq!(cookies.read(&headers), Some(one));
+        assert_eq!(ticket_of(&cookies, &headers), Some(one));
     }
 
     #[test]
@@ -297,7 +320,7 @@ mod tests {
         let (ours, theirs) = (cookies(&["secret"]), cookies(&["other"]));
         let foreign = format!("rondel_sid={};", theirs.mint(&ticket())).repeat(CANDIDATES);
         let valid = format!("{foreign}rondel_sid={}", ours.mint(&ticket()));
-        assert_eq!(ours.read(&request(&[valid.as_bytes()])), None);
+        assert_eq!(ticket_of(&ours, &request(&[valid.as_bytes()])), None);
     }
 
     #[test]
@@ -350,7 +373,7 @@ mod tests {
             value in "(v1\\.)?[A-Za-z0-9_.-]{0,140}",
         ) {
             let cookies = cookies(&["secret"]);
-            prop_assert_eq!(cookies.read(&request(&[&line])), None);
+            prop_assert_eq!(ticket_of(&cookies, &request(&[&line])), None);
             prop_assert_eq!(read(&cookies, &value), None);
         }
     }

@@ -3,7 +3,10 @@
 //! The key is a hash of the bytes, so a copy of the store yields no usable cookie. Nothing here
 //! prints an id.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderValue;
@@ -51,13 +54,25 @@ impl fmt::Debug for Id {
 }
 
 /// The public half: where the record is kept. Shown to backends and in the store.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key([u8; Key::HASH]);
+
+impl Hash for Key {
+    /// Without its length, which is always the same.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
 
 impl Key {
     /// What every key in the store begins with.
     pub(crate) const PREFIX: &str = "rondel:s:";
     const HASH: usize = 22;
+
+    /// Where it is remembered that the session was ended: in the same slot of a cluster.
+    pub(crate) fn tombstone(&self) -> String {
+        format!("rondel:x:{{{self}}}")
+    }
 
     /// The key as a header value, for `Rondel-Session`.
     pub(crate) fn header_value(&self) -> HeaderValue {
@@ -66,9 +81,8 @@ impl Key {
     }
 
     /// Reads a whole key as it stands in the store.
-    #[cfg(test)]
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Some(Self(text.strip_prefix(Self::PREFIX)?.as_bytes().try_into().ok()?))
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        Some(Self(text.strip_prefix(Self::PREFIX.as_bytes())?.try_into().ok()?))
     }
 }
 
@@ -94,7 +108,7 @@ mod tests {
         // printf '\0%.0s' {1..16} | sha256sum: 374708ff f7719dd5 979ec875 d56cd228 6f6d3cf7 ...
         let key = Id::from_bytes([0; 16]).key();
         assert_eq!(key.to_string(), "rondel:s:N0cI__dxndWXnsh11WzSKG");
-        assert_eq!(Key::parse(&key.to_string()), Some(key));
+        assert_eq!(Key::parse(key.to_string().as_bytes()), Some(key));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::{future::ready, sync::Arc, time::Duration};
 
 use super::{
+    epoch::Fresh,
     id::Key,
     record::{Change, Record},
     stats::Stats,
-    store::{BoxFuture, Loaded, Store, StoreState},
-    table::{Fresh, Row, Table},
+    store::{BoxFuture, Budget, Loaded, Store, StoreState},
+    table::{Row, Table},
     time,
 };
 
@@ -42,7 +43,7 @@ impl Store for Memory {
         Some(self.find(key))
     }
 
-    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Loaded> {
+    fn load<'a>(&'a self, key: &'a Key, _: &'a mut Budget) -> BoxFuture<'a, Loaded> {
         Box::pin(ready(self.find(key)))
     }
 
@@ -53,7 +54,7 @@ impl Store for Memory {
                 let record = Some(Arc::new(record));
                 self.table.put(key, Row { record, fresh: Fresh::Always, keep });
             }
-            None => self.table.change(key, &change, keep),
+            None => self.table.change(key, &change, keep, |fresh| fresh),
         }
     }
 
@@ -61,7 +62,7 @@ impl Store for Memory {
         self.table.forget(&key);
     }
 
-    fn settle<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, bool> {
+    fn settle<'a>(&'a self, _: &'a Key, _: &'a mut Budget) -> BoxFuture<'a, bool> {
         Box::pin(ready(true))
     }
 

@@ -11,11 +11,17 @@ use super::{
     store::{Write, Written},
 };
 
+/// Ends of sessions that wait, for each record that may: an end is nothing but a key, and a session
+/// that was to end and lives on is worse than one that is forgotten.
+const ENDS: usize = 10;
+
 #[derive(Debug)]
 pub(crate) struct Queue {
     waiting: HashMap<Key, Ticketed>,
-    /// The keys of `waiting`, in the order in which their first change came.
-    order: BTreeMap<u64, Key>,
+    /// The keys of `waiting` that are to be saved, in the order in which their first change came.
+    saves: BTreeMap<u64, Key>,
+    /// Those that are to be deleted. They are small, go first, and are not given up for others.
+    ends: BTreeMap<u64, Key>,
     /// Sent, and not confirmed yet.
     sent: HashMap<Key, Ticketed>,
     next_turn: u64,
@@ -32,33 +38,36 @@ impl Queue {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             waiting: HashMap::new(),
-            order: BTreeMap::new(),
+            saves: BTreeMap::new(),
+            ends: BTreeMap::new(),
             sent: HashMap::new(),
             next_turn: 0,
             capacity,
         }
     }
 
-    /// Adds a write to what waits for its key. True if the oldest one of all had to be dropped.
-    pub(crate) fn push(&mut self, key: Key, write: Write) -> bool {
+    /// Adds a write to what waits for its key. Gives back what had to be dropped for it.
+    pub(crate) fn push(&mut self, key: Key, write: Write) -> Option<Write> {
         if self.is_deleted(&key) {
-            return false;
+            return None;
         }
-        if let Some(earlier) = self.waiting.get_mut(&key) {
+        let ticketed = if let Some(mut earlier) = self.remove(&key) {
             earlier.write.merge(write);
-            return false;
-        }
-        let turn = self.next_turn;
-        self.next_turn += 1;
-        self.insert(key, Ticketed { turn, write });
+            earlier
+        } else {
+            self.next_turn += 1;
+            Ticketed { turn: self.next_turn, write }
+        };
+        self.insert(key, ticketed);
         self.drop_oldest()
     }
 
-    /// Takes up to `most` writes, the oldest first, to be sent.
+    /// Takes up to `most` writes, ends first and then the oldest, to be sent.
     pub(crate) fn take(&mut self, most: usize) -> Vec<(Key, Write)> {
         let mut batch = Vec::new();
         while batch.len() < most {
-            let Some((_, key)) = self.order.pop_first() else { break };
+            let next = self.ends.pop_first().or_else(|| self.saves.pop_first());
+            let Some((_, key)) = next else { break };
             let Some(ticketed) = self.waiting.remove(&key) else { continue };
             batch.push((key, ticketed.write.clone()));
             self.sent.insert(key, ticketed);
@@ -75,11 +84,10 @@ impl Queue {
     }
 
     /// Puts a write that was sent back into its old place; what came since stays on top of it.
-    /// True if something had to be dropped.
-    pub(crate) fn put_back(&mut self, key: &Key) -> bool {
-        let Some(mut earlier) = self.sent.remove(key) else { return false };
-        if let Some(later) = self.waiting.remove(key) {
-            self.order.remove(&later.turn);
+    /// Gives back what had to be dropped.
+    pub(crate) fn put_back(&mut self, key: &Key) -> Option<Write> {
+        let mut earlier = self.sent.remove(key)?;
+        if let Some(later) = self.remove(key) {
             earlier.write.merge(later.write);
         }
         self.insert(*key, earlier);
@@ -88,9 +96,7 @@ impl Queue {
 
     /// Forgets what waits for a key.
     pub(crate) fn forget(&mut self, key: &Key) {
-        if let Some(ticketed) = self.waiting.remove(key) {
-            self.order.remove(&ticketed.turn);
-        }
+        self.remove(key);
     }
 
     /// Whether something for the key is not confirmed yet.
@@ -133,16 +139,32 @@ impl Queue {
     }
 
     fn insert(&mut self, key: Key, ticketed: Ticketed) {
-        self.order.insert(ticketed.turn, key);
+        self.order(&ticketed.write).insert(ticketed.turn, key);
         self.waiting.insert(key, ticketed);
     }
 
-    fn drop_oldest(&mut self) -> bool {
-        if self.waiting.len() <= self.capacity {
-            return false;
+    fn remove(&mut self, key: &Key) -> Option<Ticketed> {
+        let ticketed = self.waiting.remove(key)?;
+        self.order(&ticketed.write).remove(&ticketed.turn);
+        Some(ticketed)
+    }
+
+    fn order(&mut self, write: &Write) -> &mut BTreeMap<u64, Key> {
+        match write {
+            Write::Save(_) => &mut self.saves,
+            Write::Delete => &mut self.ends,
         }
-        let oldest = self.order.pop_first();
-        oldest.is_some_and(|(_, key)| self.waiting.remove(&key).is_some())
+    }
+
+    fn drop_oldest(&mut self) -> Option<Write> {
+        let oldest = if self.saves.len() > self.capacity {
+            self.saves.pop_first()
+        } else if self.ends.len() > self.capacity * ENDS {
+            self.ends.pop_first()
+        } else {
+            None
+        };
+        self.waiting.remove(&oldest?.1).map(|ticketed| ticketed.write)
     }
 }
 
@@ -205,11 +227,28 @@ mod tests {
     #[test]
     fn the_oldest_is_dropped_when_there_are_too_many() {
         let mut queue = Queue::new(2);
-        assert!(!queue.push(key(1), begin(key(1))));
-        assert!(!queue.push(key(2), begin(key(2))));
-        assert!(!queue.push(key(1), set("rondel-session-a", "1")), "no new record");
-        assert!(queue.push(key(3), begin(key(3))));
+        assert!(queue.push(key(1), begin(key(1))).is_none());
+        assert!(queue.push(key(2), begin(key(2))).is_none());
+        assert!(queue.push(key(1), set("rondel-session-a", "1")).is_none(), "no new record");
+        assert!(queue.push(key(3), begin(key(3))).is_some());
         assert_eq!(keys(&queue.take(10)), [key(2), key(3)]);
+    }
+
+    #[test]
+    fn an_end_goes_first_and_is_not_dropped_for_a_record() {
+        let mut queue = Queue::new(2);
+        queue.push(key(1), begin(key(1)));
+        queue.push(key(1), Write::Delete);
+        queue.push(key(2), Write::Delete);
+        for number in 3..9 {
+            queue.push(key(number), begin(key(number)));
+        }
+        assert_eq!(keys(&queue.take(10)), [key(1), key(2), key(7), key(8)]);
+        // Not even for a thousand ends, and then it is said.
+        let mut queue = Queue::new(2);
+        let dropped: Vec<_> =
+            (0..21).filter_map(|number| queue.push(key(number), Write::Delete)).collect();
+        assert_eq!(dropped, [Write::Delete]);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! request. Writes are idempotent and date their own end, since a command that timed out may still
 //! be carried out later.
 
-use std::time::Duration;
+mod sentry;
+mod tracking;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use fred::{
     clients::{Client, Pipeline, WithOptions},
@@ -20,10 +23,12 @@ use fred::{
 };
 use tokio::{runtime::Handle, time::timeout};
 
+use self::sentry::Login;
 use super::{
     id::Key,
     record::{Change, Record},
-    store::{Away, BoxFuture, Remote, Write, Written},
+    store::{Away, BoxFuture, Listener, Remote, Write, Written},
+    time,
 };
 
 const SCHEMES: [&str; 6] = [
@@ -39,8 +44,12 @@ const SCHEMES: [&str; 6] = [
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(20);
 
-#[derive(Debug)]
 pub(crate) struct Redis {
+    client: Client,
+    /// For the connection that watches; `None` where that is not possible.
+    login: Option<Login>,
+    /// Seconds for which it is remembered that a session was ended.
+    remember: u64,
     lookups: WithOptions<Client>,
     writes: WithOptions<Client>,
 }
@@ -55,11 +64,16 @@ pub fn check_redis_url(url: &str) -> Result<(), String> {
 }
 
 impl Redis {
-    /// Starts a client on `background`. It connects when it can, again and again.
-    pub(crate) fn start(url: &str, background: &Handle) -> Result<Self, String> {
+    /// Starts a client on `background`. It connects when it can, again and again. No session is
+    /// older than `max` seconds.
+    pub(crate) fn start(url: &str, max: u64, background: &Handle) -> Result<Self, String> {
+        let config = config(url)?;
+        // The watching connection speaks no TLS: there, a `FLUSHALL` is seen within five seconds.
+        let login = (!config.uses_tls())
+            .then(|| Login { name: config.username.clone(), password: config.password.clone() });
         let client = {
             let _inside = background.enter();
-            builder(config(url)?).build().map_err(|error| error.details().to_owned())?
+            builder(config).build().map_err(|error| error.details().to_owned())?
         };
         background.spawn(keep_connected(client.clone()));
         background.spawn(report_a_late_start(client.clone()));
@@ -72,6 +86,9 @@ impl Redis {
         Ok(Self {
             lookups: client.with_options(&options(LOOKUP_TIMEOUT)),
             writes: client.with_options(&options(WRITE_TIMEOUT)),
+            client,
+            login,
+            remember: max,
         })
     }
 
@@ -95,6 +112,22 @@ impl Redis {
         Ok(batch.iter().map(|(_, write)| write).map(present).collect())
     }
 
+    /// Deletes records that were begun by this batch and ended by somebody before.
+    async fn take_back(
+        &self,
+        batch: &[(Key, Write)],
+        answers: &[Vec<Result<Value, Error>>],
+    ) -> Result<(), Away> {
+        let ended = batch.iter().zip(answers).filter(|((_, write), own)| is_ended(write, own));
+        let pipeline = Pipeline::from(self.writes.clone());
+        let mut commands = 0;
+        for ((key, _), _) in ended {
+            queue::<Value>(pipeline.del(key.to_string())).await?;
+            commands += 1;
+        }
+        if commands == 0 { Ok(()) } else { self.send(pipeline, commands).await.map(drop) }
+    }
+
     async fn send(
         &self,
         pipeline: Pipeline<WithOptions<Client>>,
@@ -112,6 +145,10 @@ impl Redis {
 impl Remote for Redis {
     fn ping(&self) -> BoxFuture<'_, Result<(), Away>> {
         Box::pin(async { self.lookups.ping(None).await.map_err(|error| away(&error)) })
+    }
+
+    fn watch(&self, listener: Arc<dyn Listener>) -> BoxFuture<'static, ()> {
+        Box::pin(tracking::watch(self.client.clone(), self.login.clone(), listener))
     }
 
     fn fetch(&self, key: Key) -> BoxFuture<'_, Result<Option<Record>, Away>> {
@@ -135,29 +172,37 @@ impl Remote for Redis {
             let pipeline = Pipeline::from(self.writes.clone());
             let mut commands = Vec::with_capacity(batch.len());
             for ((key, write), present) in batch.iter().zip(present) {
-                let key = key.to_string();
                 commands.push(match write {
                     _ if !present => 0,
                     Write::Save(change) => save(&pipeline, key, change).await?,
-                    Write::Delete => {
-                        queue::<Value>(pipeline.del(key)).await?;
-                        1
-                    }
+                    Write::Delete => end(&pipeline, key, self.remember).await?,
                 });
             }
             let answers = self.send(pipeline, commands.iter().sum()).await?;
             let mut answers = answers.into_iter();
-            Ok(commands.into_iter().map(|count| outcome(answers.by_ref().take(count))).collect())
+            // Each write has its own answers, whatever becomes of the one before it.
+            let outcomes: Vec<Vec<Result<Value, Error>>> =
+                commands.iter().map(|count| answers.by_ref().take(*count).collect()).collect();
+            self.take_back(batch, &outcomes).await?;
+            Ok(batch.iter().zip(outcomes).map(|((_, write), own)| outcome(write, own)).collect())
         })
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Redis").finish_non_exhaustive()
     }
 }
 
 /// Adds the commands of one change to the pipeline; says how many.
 async fn save(
     pipeline: &Pipeline<WithOptions<Client>>,
-    key: String,
+    key: &Key,
     change: &Change,
 ) -> Result<usize, Away> {
+    let stone = key.tombstone();
+    let key = key.to_string();
     let fields: Vec<(String, Value)> = change
         .to_set()
         .into_iter()
@@ -165,13 +210,37 @@ async fn save(
         .collect();
     queue::<Value>(pipeline.hset(key.clone(), fields)).await?;
     let emptied = change.to_delete();
-    let commands = if emptied.is_empty() { 2 } else { 3 };
+    let mut commands = 2;
     if !emptied.is_empty() {
         queue::<Value>(pipeline.hdel(key.clone(), emptied)).await?;
+        commands += 1;
     }
-    let end = i64::try_from(change.expires).unwrap_or(i64::MAX);
-    queue::<Value>(pipeline.expire_at(key, end, None)).await?;
+    queue::<Value>(pipeline.expire_at(key, second(change.expires), None)).await?;
+    if change.begins.is_some() {
+        queue::<Value>(pipeline.exists(stone)).await?;
+        commands += 1;
+    }
     Ok(commands)
+}
+
+/// Adds the commands that end a session; says how many. A proxy that began it may not know yet that
+/// its write was carried out, and write it again: so it is remembered that this one is over. The
+/// stone is set before the record goes, and whoever begins a record looks for the stone after it:
+/// in every order of these four, no record is left.
+async fn end(
+    pipeline: &Pipeline<WithOptions<Client>>,
+    key: &Key,
+    remember: u64,
+) -> Result<usize, Away> {
+    let (stone, now) = (key.tombstone(), time::now());
+    queue::<Value>(pipeline.hset(stone.clone(), ("ended", second(now)))).await?;
+    queue::<Value>(pipeline.expire_at(stone, second(now.saturating_add(remember)), None)).await?;
+    queue::<Value>(pipeline.del(key.to_string())).await?;
+    Ok(3)
+}
+
+fn second(unix: u64) -> i64 {
+    i64::try_from(unix).unwrap_or(i64::MAX)
 }
 
 /// Puts a command into a pipeline, which answers "queued" at once.
@@ -183,7 +252,16 @@ fn needs_presence(write: &Write) -> bool {
     matches!(write, Write::Save(Change { begins: None, .. }))
 }
 
-fn outcome(answers: impl Iterator<Item = Result<Value, Error>>) -> Written {
+/// Whether a record was begun that somebody has ended already.
+fn is_ended(write: &Write, answers: &[Result<Value, Error>]) -> bool {
+    let begins = matches!(write, Write::Save(Change { begins: Some(_), .. }));
+    begins && matches!(answers.last(), Some(Ok(stones)) if stones.as_i64() == Some(1))
+}
+
+fn outcome(write: &Write, answers: Vec<Result<Value, Error>>) -> Written {
+    if is_ended(write, &answers) {
+        return Written::Gone;
+    }
     let mut outcome = Written::Gone;
     for answer in answers {
         match answer {

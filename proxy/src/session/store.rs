@@ -6,6 +6,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use tokio::time::{Instant, timeout_at};
+
 use super::{
     id::Key,
     record::{Change, Record},
@@ -47,8 +49,8 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// What is known here and now, without waiting and without an allocation; `None`: ask `load`.
     fn peek(&self, key: &Key) -> Option<Loaded>;
 
-    /// Asks the store; never waits longer than [`WAIT`].
-    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Loaded>;
+    /// Asks the store, as long as the budget lasts.
+    fn load<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, Loaded>;
 
     /// Takes a change. It is seen by `peek` when this returns, and is written in the background.
     fn save(&self, key: Key, change: Change);
@@ -56,15 +58,33 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Ends a session, for good.
     fn delete(&self, key: Key);
 
-    /// Waits until what was saved under the key is in the store, [`WAIT`] at most. If it is not by
-    /// then it is forgotten, and the answer is false.
-    fn settle<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, bool>;
+    /// Waits until what was saved under the key is in the store, as long as the budget lasts. If it
+    /// is not by then it is forgotten, and the answer is false.
+    fn settle<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, bool>;
 
     /// Whether it answers, as far as is known.
     fn state(&self) -> StoreState;
 
     /// Waits until everything saved is in the store, `limit` at most.
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool>;
+}
+
+/// How long a request may still wait for the store, all its waits taken together.
+#[derive(Debug)]
+pub(crate) struct Budget(Duration);
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self(WAIT)
+    }
+
+    /// What the future gives, if it does so within the budget.
+    pub(crate) async fn wait<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let start = Instant::now();
+        let given = timeout_at(start + self.0, future).await.ok();
+        self.0 = self.0.saturating_sub(start.elapsed());
+        given
+    }
 }
 
 /// How long a request waits for the store. 20 ms are promised; the timer rounds up by one, and
@@ -95,10 +115,24 @@ pub(crate) enum Written {
 #[error("{0}")]
 pub(crate) struct Away(pub(crate) String);
 
+/// Who wants to know what others change in a store.
+pub(crate) trait Listener: Send + Sync {
+    /// Somebody else changed this record.
+    fn changed(&self, key: &Key);
+
+    /// Anything may have changed. `reported`: from now on every change is told.
+    fn doubt_everything(&self, reported: bool);
+}
+
 /// A store at the other end of a wire.
 pub(crate) trait Remote: Send + Sync + fmt::Debug + 'static {
     /// Whether it answers.
     fn ping(&self) -> BoxFuture<'_, Result<(), Away>>;
+
+    /// Tells of changes by others, for ever; a store that knows of none says nothing.
+    fn watch(&self, _listener: Arc<dyn Listener>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 
     fn fetch(&self, key: Key) -> BoxFuture<'_, Result<Option<Record>, Away>>;
 

@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,13 +15,14 @@ use moka::{
 };
 
 use super::{
+    epoch::Fresh,
     id::Key,
     record::{Change, Record},
 };
 
 /// A map from keys to rows.
 #[derive(Clone)]
-pub(crate) struct Table(Cache<Key, Row>);
+pub(crate) struct Table(Cache<Key, Row, BuildHasherDefault<KeyHasher>>);
 
 /// What is known under one key.
 #[derive(Clone, Debug)]
@@ -31,15 +33,6 @@ pub(crate) struct Row {
     pub(crate) fresh: Fresh,
     /// How long the row is kept, from when it was put.
     pub(crate) keep: Duration,
-}
-
-/// How long a row is taken for the truth.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fresh {
-    /// This table is the truth.
-    Always,
-    /// A copy: until then, and as long as no general invalidation came since.
-    Until(Instant, u64),
 }
 
 impl Table {
@@ -57,7 +50,7 @@ impl Table {
                         on_evicted();
                     }
                 })
-                .build(),
+                .build_with_hasher(BuildHasherDefault::default()),
         )
     }
 
@@ -75,13 +68,20 @@ impl Table {
 
     /// Carries out a change where the record is known and not gone; changes of one key come one
     /// after the other. `keep`: for how long the changed row is kept.
-    pub(crate) fn change(&self, key: Key, change: &Change, keep: Duration) {
+    /// `renew` says how fresh it is then.
+    pub(crate) fn change(
+        &self,
+        key: Key,
+        change: &Change,
+        keep: Duration,
+        renew: impl FnOnce(Fresh) -> Fresh,
+    ) {
         self.0.entry(key).and_compute_with(|entry| {
             let Some(row) = entry.map(moka::Entry::into_value) else { return Op::Nop };
             let Some(known) = row.record else { return Op::Nop };
             let mut record = Record::clone(&known);
             record.apply(change);
-            Op::Put(Row { record: Some(Arc::new(record)), fresh: row.fresh, keep })
+            Op::Put(Row { record: Some(Arc::new(record)), fresh: renew(row.fresh), keep })
         });
     }
 }
@@ -96,6 +96,25 @@ impl Row {
     fn weight(&self) -> u32 {
         let record = self.record.as_ref().map_or(0, |record| record.weight());
         u32::try_from(record + 200).unwrap_or(u32::MAX)
+    }
+}
+
+/// Keys are hashes already, and nobody can choose one: its text has only to be folded.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..piece.len()].copy_from_slice(piece);
+            let mixed = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            self.0 = mixed ^ (mixed >> 32);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

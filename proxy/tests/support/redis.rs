@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct RedisServer {
     folder: TempDir,
     port: u16,
+    bus: u16,
     arguments: Vec<String>,
     child: Option<Child>,
 }
@@ -40,7 +41,7 @@ impl RedisServer {
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let mut server = Self { folder, port: free_port(), arguments, child: None };
+        let mut server = Self { folder, port: free_port(), bus: 0, arguments, child: None };
         server.run();
         server
     }
@@ -49,19 +50,57 @@ impl RedisServer {
     pub(crate) fn sentinel_of(main: &Self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("sentinel.conf");
-        let watch = format!("sentinel monitor main 127.0.0.1 {} 1\n", main.port);
+        let watch = format!(
+            "sentinel monitor main 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds main 500\n\
+             sentinel failover-timeout main 3000\n",
+            main.port
+        );
         std::fs::write(&file, watch).expect("a configuration");
         let file = file.to_str().expect("a plain path").to_owned();
         let arguments = vec![file, "--sentinel".to_owned()];
-        let mut server = Self { folder, port: free_port(), arguments, child: None };
+        let mut server = Self { folder, port: free_port(), bus: 0, arguments, child: None };
         server.run();
         server
+    }
+
+    /// A node of a cluster, without slots.
+    pub(crate) fn node_of_cluster() -> Self {
+        let bus = free_port();
+        let mut node = Self::start_with(&[
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus.to_string(),
+            "--cluster-node-timeout",
+            "1000",
+            "--cluster-require-full-coverage",
+            "no",
+            // Or it tells nobody but the others of its address, and those only what they saw.
+            "--cluster-announce-ip",
+            "127.0.0.1",
+        ]);
+        node.bus = bus;
+        node
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn bus_port(&self) -> u16 {
+        self.bus
+    }
+
+    /// For the next start.
+    pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(|text| (*text).to_owned()));
     }
 
     /// A server that is not running yet, with a port of its own.
     pub(crate) fn stopped() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, port: free_port(), arguments: Vec::new(), child: None }
+        Self { folder, port: free_port(), bus: 0, arguments: Vec::new(), child: None }
     }
 
     /// Starts the process, empty, on the same port as before.
@@ -162,16 +201,21 @@ impl RedisServer {
         assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
     }
 
-    fn try_command(&self, words: &[&str]) -> Option<Reply> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            // Writing to a string cannot fail.
-            let _ = write!(request, "${}\r\n{word}\r\n", word.len());
-        }
-        stream.write_all(request.as_bytes()).ok()?;
-        Reply::read(&mut BufReader::new(stream))
+    /// One command after a password.
+    pub(crate) fn command_as(&self, password: &str, words: &[&str]) -> Reply {
+        let mut stream = self.connect().expect("redis-server listens");
+        assert_eq!(ask(&mut stream, &["AUTH", password]), Some(Reply::Text("OK".into())));
+        ask(&mut stream, words).unwrap_or_else(|| panic!("no answer to {words:?}"))
+    }
+
+    pub(crate) fn try_command(&self, words: &[&str]) -> Option<Reply> {
+        ask(&mut self.connect()?, words)
+    }
+
+    fn connect(&self) -> Option<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        Some(stream)
     }
 }
 
@@ -206,6 +250,16 @@ impl Reply {
             _ => None,
         }
     }
+}
+
+fn ask(stream: &mut TcpStream, words: &[&str]) -> Option<Reply> {
+    let mut request = format!("*{}\r\n", words.len());
+    for word in words {
+        // Writing to a string cannot fail.
+        let _ = write!(request, "${}\r\n{word}\r\n", word.len());
+    }
+    stream.write_all(request.as_bytes()).ok()?;
+    Reply::read(&mut BufReader::new(stream))
 }
 
 fn free_port() -> u16 {

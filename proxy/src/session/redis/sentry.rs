@@ -1,0 +1,129 @@
+//! A connection that hears one thing: that the whole database was emptied.
+//!
+//! `FLUSHALL` names no keys, and the client drops the message that comes with it. So this asks, on
+//! a connection of its own, for news of keys that nobody has: whatever comes is that message. It is
+//! also how a silent loss of the server is noticed, without a command being sent: the system's own
+//! keep-alive ends the connection. Where another server may take over, it asks now and then.
+
+use std::{fmt::Write as _, io, time::Duration};
+
+use fred::types::config::Server;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{interval, timeout},
+};
+
+/// No key begins with this.
+const NOBODY: &str = "rondel:none:";
+const READY: &str = "rondel-ready";
+const PATIENCE: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_millis(1_500);
+
+/// Who we are to the server.
+#[derive(Clone)]
+pub(super) struct Login {
+    pub(super) name: Option<String>,
+    pub(super) password: Option<String>,
+}
+
+/// Why the watch is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alarm {
+    Flushed,
+    Lost,
+}
+
+pub(super) struct Sentry {
+    stream: TcpStream,
+    beats: bool,
+}
+
+impl Sentry {
+    /// Connects; when this returns nothing is missed any more. `beats`: another server may take
+    /// this one's place while it hangs.
+    pub(super) async fn post(server: &Server, login: &Login, beats: bool) -> io::Result<Self> {
+        let connected = timeout(PATIENCE, async {
+            let mut stream = TcpStream::connect((&*server.host, server.port)).await?;
+            let keepalive = TcpKeepalive::new()
+                .with_time(Duration::from_secs(2))
+                .with_interval(Duration::from_secs(1))
+                .with_retries(2);
+            SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+            stream.write_all(&login.greeting()).await?;
+            until_ready(&mut stream).await?;
+            Ok(Self { stream, beats })
+        });
+        connected.await.map_err(io::Error::from)?
+    }
+
+    /// Waits for something to happen.
+    pub(super) async fn watch(mut self) -> Alarm {
+        let mut beat = interval(BEAT);
+        let (mut answered, mut read) = (true, Vec::new());
+        loop {
+            tokio::select! {
+                count = self.stream.read_buf(&mut read) => {
+                    if !count.is_ok_and(|count| count > 0) {
+                        return Alarm::Lost;
+                    }
+                    if read.starts_with(b"+PONG\r\n") {
+                        answered = true;
+                        read.drain(..b"+PONG\r\n".len());
+                    }
+                    if read.first().is_some_and(|byte| *byte != b'+') {
+                        return Alarm::Flushed;
+                    }
+                }
+                _ = beat.tick(), if self.beats => {
+                    if !answered || self.stream.write_all(&words(&["PING"])).await.is_err() {
+                        return Alarm::Lost;
+                    }
+                    answered = false;
+                }
+            }
+        }
+    }
+}
+
+impl Login {
+    fn greeting(&self) -> Vec<u8> {
+        let mut greeting = match &self.password {
+            None => words(&["HELLO", "3"]),
+            Some(password) => {
+                let name = self.name.as_deref().unwrap_or("default");
+                words(&["HELLO", "3", "AUTH", name, password])
+            }
+        };
+        greeting.extend(words(&["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", NOBODY]));
+        greeting.extend(words(&["PING", READY]));
+        greeting
+    }
+}
+
+/// The answers are read for two things alone: an error, and the end.
+async fn until_ready(stream: &mut TcpStream) -> io::Result<()> {
+    let end = format!("{READY}\r\n");
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        if stream.read_buf(&mut read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let error = read.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"-"));
+        if let Some(line) = error {
+            return Err(io::Error::other(String::from_utf8_lossy(line).trim().to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// A command in the protocol of Redis.
+fn words(words: &[&str]) -> Vec<u8> {
+    let mut command = format!("*{}\r\n", words.len());
+    for word in words {
+        // Writing to a string cannot fail.
+        let _ = write!(command, "${}\r\n{word}\r\n", word.len());
+    }
+    command.into_bytes()
+}

@@ -1,0 +1,33 @@
+//! The settings in words, for the start-up line.
+
+use clap::ValueEnum as _;
+
+use super::Settings;
+use crate::access_log::Target;
+
+/// What was understood, in words for the start-up line.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is the setting of its name")]
+pub struct Summary {
+    pub servers: usize,
+    pub algorithm: String,
+    pub sessions: &'static str,
+    pub access_log: String,
+}
+
+impl Settings {
+    /// See [`Summary`]. No URL with a password gets into it.
+    pub fn summary(&self) -> Summary {
+        let name = self.algorithm.to_possible_value().map(|value| value.get_name().to_owned());
+        Summary {
+            servers: self.servers.len(),
+            algorithm: name.unwrap_or_default(),
+            sessions: match &self.sessions {
+                None => "off",
+                Some(sessions) if sessions.redis.is_some() => "redis",
+                Some(_) => "embedded",
+            },
+            access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Redis as a cluster and behind sentinels, and several proxies over each, while parts of them die.
+
+#[path = "support/layer.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod layer;
+#[path = "support/redis.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod redis;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use layer::{Client, Proxy, known_clients, serve, until};
+use redis::{RedisServer, Reply};
+
+/// Three nodes with a third of the slots each, and a replica of the first.
+struct Cluster {
+    nodes: Vec<RedisServer>,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let nodes: Vec<_> = (0..4).map(|_| RedisServer::node_of_cluster()).collect();
+        for (at, (first, last)) in
+            [("0", "5460"), ("5461", "10922"), ("10923", "16383")].iter().enumerate()
+        {
+            nodes[at].command(&["CLUSTER", "ADDSLOTSRANGE", first, last]);
+            nodes[at].command(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]);
+        }
+        for node in &nodes[1..] {
+            let (port, bus) = (node.port().to_string(), node.bus_port().to_string());
+            nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+        }
+        let first = nodes[0].text(&["CLUSTER", "MYID"]).expect("an id");
+        let says_ok = |node: &RedisServer| {
+            let info = node.text(&["CLUSTER", "INFO"]).expect("its state");
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")
+        };
+        until("all know of all", || nodes[..3].iter().all(says_ok));
+        until("there is a replica", || {
+            nodes[3].command(&["CLUSTER", "REPLICATE", &first]) == Reply::Text("OK".into())
+        });
+        until("it is up to date", || {
+            nodes[3]
+                .text(&["INFO", "replication"])
+                .is_some_and(|info| info.contains("master_link_status:up"))
+        });
+        Self { nodes }
+    }
+
+    fn url(&self) -> String {
+        let also = self.nodes[1..3].iter().map(|node| format!("127.0.0.1:{}", node.port()));
+        let also: Vec<_> = also.map(|node| format!("node={node}")).collect();
+        format!("redis-cluster://127.0.0.1:{}?{}", self.nodes[0].port(), also.join("&"))
+    }
+
+    /// A field of a record, wherever it is.
+    fn field(&self, key: &str, name: &str) -> Option<String> {
+        self.nodes.iter().find_map(|node| match node.try_command(&["HGET", key, name]) {
+            Some(Reply::Text(text)) => Some(text),
+            _ => None,
+        })
+    }
+}
+
+fn over(url: &str) -> Proxy {
+    Proxy::new(|settings| settings.redis = Some(url.to_owned())).connected()
+}
+
+/// Each client counts on, at whichever proxy; says how far.
+fn count(proxies: &[Proxy], clients: &mut [(Client, u32)], turns: usize) {
+    for turn in 0..turns {
+        let (at, proxy) = (turn % clients.len(), &proxies[turn % proxies.len()]);
+        let (client, count) = &mut clients[at];
+        let next = (*count + 1).to_string();
+        let answer = proxy.exchange(client, &[], "b1", &[("Rondel-Session-Count", &next)]);
+        assert!(!answer.sets_cookie(), "turn {turn}: a session is lost");
+        *count += 1;
+        // The next proxy hears of it in its own time.
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn sessions_are_spread_over_three_nodes_and_outlive_one_of_them() {
+    let mut cluster = Cluster::start();
+    let proxy = over(&cluster.url());
+    let mut clients = known_clients(&proxy);
+    serve(&proxy, &mut clients, 100);
+    assert!(proxy.flush());
+    let keys: Vec<_> =
+        clients.iter_mut().map(|client| proxy.get(client, &[]).key().to_owned()).collect();
+    for (at, key) in keys.iter().enumerate() {
+        assert_eq!(cluster.field(key, "d:turn"), Some((90 + at).to_string()));
+    }
+    cluster.nodes[0].kill();
+    serve(&proxy, &mut clients, 100);
+    until("the replica has taken over", || match cluster.nodes[3].command(&["ROLE"]) {
+        Reply::List(role) => role.first() == Some(&Reply::Text("master".into())),
+        other => panic!("{other:?}"),
+    });
+    for (at, client) in clients.iter_mut().enumerate() {
+        proxy.exchange(client, &[], "b1", &[("Rondel-Session-After", &at.to_string())]);
+    }
+    assert!(proxy.flush(), "writes arrive at the new node");
+    for (at, key) in keys.iter().enumerate() {
+        assert_eq!(cluster.field(key, "d:after"), Some(at.to_string()));
+    }
+}
+
+#[test]
+fn changes_at_every_node_of_a_cluster_are_told_of() {
+    let cluster = Cluster::start();
+    let (one, two) = (over(&cluster.url()), over(&cluster.url()));
+    let mut clients = known_clients(&one);
+    for round in 0..3 {
+        let mut times = Vec::new();
+        for client in &mut clients {
+            one.get(client, &[]);
+            let value = round.to_string();
+            two.exchange(&mut client.clone(), &[], "b2", &[("Rondel-Session-Note", &value)]);
+            let start = Instant::now();
+            until("the change is seen", || {
+                one.get(client, &[]).sent("rondel-session-note") == Some(value.as_str())
+            });
+            times.push(start.elapsed());
+        }
+        times.sort();
+        assert!(times[9] < Duration::from_millis(5_500), "{times:?}");
+        if round > 0 {
+            assert!(times[6] < Duration::from_millis(100), "{times:?}");
+        }
+    }
+}
+
+#[test]
+fn sessions_outlive_the_server_that_sentinels_watch_over() {
+    let mut main = RedisServer::start();
+    let second = RedisServer::start();
+    let sentinel = RedisServer::sentinel_of(&main);
+    second.command(&["REPLICAOF", "127.0.0.1", &main.port().to_string()]);
+    until("the sentinel knows the second", || {
+        sentinel.text(&["INFO", "sentinel"]).is_some_and(|info| info.contains("slaves=1"))
+            && second
+                .text(&["INFO", "replication"])
+                .is_some_and(|info| info.contains("master_link_status:up"))
+    });
+    let url = sentinel.url().replace("redis://", "redis-sentinel://") + "?sentinelServiceName=main";
+    let proxy = over(&url);
+    let mut clients = known_clients(&proxy);
+    serve(&proxy, &mut clients, 100);
+    assert!(proxy.flush());
+    // Frozen is worse than dead: its connections stay.
+    main.freeze();
+    serve(&proxy, &mut clients, 100);
+    until("the second has taken over", || {
+        second.text(&["INFO", "replication"]).is_some_and(|info| info.contains("role:master"))
+    });
+    let mut value = 0;
+    let start = Instant::now();
+    let answer = proxy.get(&mut clients[0], &[]);
+    until("writes arrive at the new one", || {
+        value += 1;
+        let said = [("Rondel-Session-After", value.to_string())];
+        proxy.exchange(&mut clients[0], &[], "b1", &[(said[0].0, said[0].1.as_str())]);
+        thread::sleep(Duration::from_millis(50));
+        second.text(&["HGET", answer.key(), "d:after"]).is_some()
+    });
+    assert!(start.elapsed() < Duration::from_secs(20));
+    // And changes there are told of.
+    until("a change is seen soon", || {
+        value += 1;
+        let text = value.to_string();
+        second.command(&["HSET", answer.key(), "d:note", &text]);
+        let start = Instant::now();
+        until("it is seen", || {
+            proxy.get(&mut clients[0], &[]).sent("rondel-session-note") == Some(text.as_str())
+        });
+        start.elapsed() < Duration::from_millis(100)
+    });
+    main.thaw();
+    main.kill();
+}
+
+/// Three proxies; one after the other is dropped and replaced while clients go on.
+fn any_of_three_may_die(url: &str) {
+    let mut proxies: Vec<_> = (0..3).map(|_| over(url)).collect();
+    let mut clients: Vec<_> =
+        known_clients(&proxies[0]).into_iter().map(|client| (client, 0)).collect();
+    for victim in 0..3 {
+        count(&proxies, &mut clients, 120);
+        // No goodbye: what it has not written yet, milliseconds at most, is lost with it.
+        drop(proxies.remove(victim));
+        count(&proxies, &mut clients, 120);
+        proxies.insert(victim, over(url));
+    }
+    assert!(proxies.iter().all(Proxy::flush));
+    for (client, count) in &mut clients {
+        for proxy in &proxies {
+            let start = Instant::now();
+            until("all agree", || {
+                proxy.get(client, &[]).sent("rondel-session-count") == Some(&*count.to_string())
+            });
+            assert!(start.elapsed() < Duration::from_millis(5_500), "{:?}", start.elapsed());
+        }
+    }
+}
+
+#[test]
+fn any_of_three_proxies_over_one_redis_may_die() {
+    let redis = RedisServer::start();
+    any_of_three_may_die(&redis.url());
+}
+
+#[test]
+fn any_of_three_proxies_over_a_cluster_may_die() {
+    let cluster = Cluster::start();
+    any_of_three_may_die(&cluster.url());
+}
