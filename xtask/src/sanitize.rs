@@ -50,14 +50,16 @@ pub(crate) fn address(_: &[String]) -> Outcome {
 }
 
 fn sanitized(sanitizer: &str, arguments: &str, flags: &str) -> Outcome {
-    Run::cargo("+nightly test --package rondel --lib --tests --release --target")
-        .arg(TARGET)
-        .args(arguments)
-        // It forbids calls of the system, which the sanitizer makes.
-        .args("-- --skip a_pick_does_not_call_the_system")
-        .env("RUSTFLAGS", &format!("-Zsanitizer={sanitizer} {flags}"))
-        .env("ASAN_OPTIONS", "detect_stack_use_after_return=1:detect_leaks=1")
-        .check()
+    Run::cargo(
+        "+nightly test --no-fail-fast --package rondel --lib --tests --profile loom --target",
+    )
+    .arg(TARGET)
+    .args(arguments)
+    // It forbids calls of the system, which the sanitizer makes.
+    .args("-- --skip a_pick_does_not_call_the_system")
+    .env("RUSTFLAGS", &format!("-Zsanitizer={sanitizer} {flags}"))
+    .env("ASAN_OPTIONS", "detect_stack_use_after_return=1:detect_leaks=1")
+    .check()
 }
 
 fn needs_nightly(components: &str) -> Outcome {
