@@ -266,9 +266,9 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "E6: the free list has no version",
-        TABLE,
-        "let popped = top.moved_to(below);",
-        "let popped = Position(top.0 & !0xFF_FFFF | u64::from(below));",
+        WORD,
+        "(self.0 >> INDEX_BITS).wrapping_add(1)",
+        "(self.0 >> INDEX_BITS)",
         Model("table"),
     ),
     mutant(
