@@ -81,7 +81,7 @@ fn bad_usage_ends_with_64() {
         &["--health", "maybe"],
         &["--health-path", "health"],
         &["--health-interval", "0s"],
-        &["--affinity", "strict"],
+        &["--affinity", "always"],
         &["--drain", "soon"],
     ] {
         let ran = run(&[&["-f", path, "--check"], bad].concat());

@@ -158,6 +158,8 @@ fn copy_tree() -> Outcome<PathBuf> {
         "tests",
         "benches",
         "proxy/Cargo.toml",
+        "proxy/benches",
+        "proxy/examples",
         "xtask/Cargo.toml",
     ] {
         let _ = fs::remove_dir_all(tree.join(part));
