@@ -136,6 +136,32 @@ fn changes_at_every_node_of_a_cluster_are_told_of() {
 }
 
 #[test]
+fn the_rights_of_the_handbook_are_enough_for_a_cluster() {
+    let cluster = Cluster::start();
+    let handbook = include_str!("../../docs/sessions.md");
+    let (_, rights) = handbook.split_once("ACL SETUSER rondel on >PASSWORD").expect("the rights");
+    let (rights, _) = rights.split_once("```").expect("their end");
+    assert!(handbook.contains("`+cluster|info +cluster|slots`"), "the handbook says otherwise");
+    let words = ["ACL", "SETUSER", "rondel", "on", ">hunter2"].into_iter();
+    let more = ["+cluster|info", "+cluster|slots"];
+    let words: Vec<_> = words.chain(rights.split_whitespace()).chain(more).collect();
+    for node in &cluster.nodes {
+        assert_eq!(node.command(&words), Reply::Text("OK".into()));
+    }
+    let proxy = over(&cluster.url().replace("://", "://rondel:hunter2@"));
+    let mut clients = known_clients(&proxy);
+    serve(&proxy, &mut clients, 100);
+    assert!(proxy.flush());
+    for node in &cluster.nodes[..3] {
+        until("it tells of changes", || {
+            let clients = node.text(&["INFO", "clients"]).expect("its clients");
+            !clients.contains("tracking_clients:0")
+        });
+        assert_eq!(node.command(&["ACL", "LOG"]), Reply::List(Vec::new()), "nothing was refused");
+    }
+}
+
+#[test]
 fn sessions_outlive_the_server_that_sentinels_watch_over() {
     let mut main = RedisServer::start();
     let second = RedisServer::start();
