@@ -20,6 +20,7 @@ use std::{
 ///
 /// `RONDEL_PREEMPTIONS` overrules. `RONDEL_FLOORS=off` is for mutants, which may leave less to
 /// explore and are not found out by that.
+#[expect(clippy::print_stdout, reason = "the table of models is there to be read")]
 #[track_caller]
 pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
     let variable = |name| std::env::var(name).ok();

@@ -29,7 +29,6 @@ pub(crate) struct Model {
     threads: Vec<Vec<Op>>,
     has_clock: bool,
     reclaims: bool,
-    holds_guards: bool,
     reclaims_meanwhile: bool,
 }
 
@@ -42,7 +41,6 @@ impl Model {
             threads: Vec::new(),
             has_clock: false,
             reclaims: false,
-            holds_guards: false,
             reclaims_meanwhile: false,
         }
     }
@@ -78,12 +76,6 @@ impl Model {
         self
     }
 
-    /// Each thread keeps one guard over all its calls.
-    pub(crate) fn guarded(mut self) -> Self {
-        self.holds_guards = true;
-        self
-    }
-
     /// Explores the model: see [`explore`].
     #[track_caller]
     pub(crate) fn explore(self, floors: [usize; 2]) {
@@ -114,11 +106,10 @@ impl Model {
             .enumerate()
             .map(|(thread, ops)| {
                 let (mut hand, ops, clock) = (hand.clone(), ops.clone(), clock.clone());
-                let guarded = self.holds_guards;
-                loom::thread::spawn(move || hand.perform(thread, &ops, clock.as_deref(), guarded))
+                loom::thread::spawn(move || hand.perform(thread, &ops, clock.as_deref()))
             })
             .collect();
-        let mut history = hand.perform(others.len(), last, clock.as_deref(), self.holds_guards);
+        let mut history = hand.perform(others.len(), last, clock.as_deref());
         for thread in running {
             history.extend(thread.join().expect("a thread of a model does not panic"));
         }
@@ -185,12 +176,10 @@ impl Hand {
         thread: usize,
         ops: &[Op],
         clock: Option<&loom::sync::atomic::AtomicU64>,
-        guarded: bool,
     ) -> Vec<Call> {
         let tick = |else_at| {
             clock.map_or(else_at, |clock| clock.fetch_add(1, loom::sync::atomic::Ordering::SeqCst))
         };
-        let _guard = guarded.then(pin);
         ops.iter()
             .map(|&op| {
                 let invoked = tick(1);
