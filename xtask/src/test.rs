@@ -3,6 +3,7 @@
 use crate::{
     models,
     run::{Outcome, Run},
+    steps,
 };
 
 /// Runs everything that must pass before a change is taken.
@@ -10,7 +11,8 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     // The session tests start a real `redis-server` each: without one they fail, never skip.
     install("redis-server", "--version", "redis-server")?;
     Run::cargo("test --workspace").check()?;
-    models::all(&[])
+    models::all(&[])?;
+    steps::all(&[])
 }
 
 /// Measures, so it wants a quiet machine; the simulation beside it does not.
