@@ -10,6 +10,9 @@ use crate::{
 pub(crate) fn all(_: &[String]) -> Outcome {
     // The session tests start a real `redis-server` each: without one they fail, never skip.
     install("redis-server", "--version", "redis-server")?;
+    // The example backends of `docs/sessions.md` are run in their own languages.
+    install("python3", "--version", "python3")?;
+    install("node", "--version", "nodejs")?;
     Run::cargo("test --workspace").check()?;
     models::all(&[])?;
     steps::all(&[])
