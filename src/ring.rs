@@ -24,7 +24,9 @@ use crate::{
 /// long delays that: see [`Guard`].
 ///
 /// A value is dropped on whichever thread ends its grace period, at the latest when the ring is
-/// dropped. If a value's `drop` panics there, the panic is reported by the panic hook and goes no
+/// dropped (one that another thread is dropping at that moment may be done a little later). The
+/// collector lets a thread keep up to 64 removals to itself until it has more of them, or ends: a
+/// thread that lives long and removes little leaves a few removed values waiting. If a value's `drop` panics there, the panic is reported by the panic hook and goes no
 /// further; when the ring itself is dropped, the first panic is passed on once all values are
 /// dropped.
 ///

@@ -35,7 +35,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         // A panic here would unwind through the collector, on whatever thread it happens to run,
         // and take other deferred work with it. The panic hook has reported it.
         if let Err(panic) = drop_caught(value) {
-            mem::forget(panic);
+            discard(panic);
         }
     }
 
@@ -66,14 +66,24 @@ impl<T> Core<T> {
         self.table.for_each(|index| {
             let member = MemberId::new(index, self.link(index));
             if let Some(Err(panic)) = self.claim_value(member).map(drop_caught) {
-                first_panic.get_or_insert(panic);
+                match first_panic {
+                    None => first_panic = Some(panic),
+                    Some(_) => discard(panic),
+                }
             }
         });
-        if let Some(panic) = first_panic {
-            if !thread::panicking() {
-                resume_unwind(panic);
-            }
+        match first_panic {
+            Some(panic) if thread::panicking() => discard(panic),
+            Some(panic) => resume_unwind(panic),
+            None => {}
         }
+    }
+}
+
+/// Drops what a panic carried, which may panic itself; what that carries is left alone.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(panic) = drop_caught(panic) {
+        mem::forget(panic);
     }
 }
 
