@@ -1,11 +1,19 @@
 //! Slots that are used again while somebody still names their last member.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use rondel::Ring;
+
 use crate::{
     common::sequential::{
         At::{After, Back},
         Op::{Contains, Insert, Next, Remove},
     },
-    harness::Model,
+    explore::explore,
+    harness::{Clock, Model, reclaim},
 };
 
 #[test]
@@ -44,4 +52,32 @@ fn an_insert_while_the_slot_that_it_takes_is_vacated() {
         .while_reclaimed()
         .thread(&[Insert(Back, 2), Next, Next])
         .explore([4_100, 1]);
+}
+
+/// Both would drop the value of a member that was removed before: whoever vacates its slot does.
+#[test]
+fn a_ring_goes_while_what_it_removed_is_reclaimed() {
+    struct Counted(Arc<AtomicUsize>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+    explore(2, [0, 1], || {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let ring = Ring::new();
+        assert!(ring.remove(ring.push_back(Counted(Arc::clone(&drops)))));
+        // Out of this thread's bag, so that another may end its grace period.
+        crossbeam_epoch::pin().flush();
+        let gate = Clock::new(false);
+        let others_gate = gate.clone();
+        let reclaiming = loom::thread::spawn(move || {
+            others_gate.invoked();
+            reclaim();
+        });
+        gate.invoked();
+        drop(ring);
+        reclaiming.join().expect("reclamation does not panic");
+        assert_eq!(drops.load(Relaxed), 1);
+    });
 }

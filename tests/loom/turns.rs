@@ -11,7 +11,7 @@ use crate::{
         Op::{Insert, Next, NextWhere, Remove},
     },
     explore::explore,
-    harness::Model,
+    harness::{Clock, Model},
 };
 
 #[test]
@@ -136,7 +136,13 @@ fn a_lease_against_removal() {
             ring.iter(&guard).nth(1).expect("three members").key()
         };
         let other = Arc::clone(&ring);
-        let remover = loom::thread::spawn(move || assert!(other.remove(one)));
+        let gate = Clock::new(false);
+        let others_gate = gate.clone();
+        let remover = loom::thread::spawn(move || {
+            others_gate.invoked();
+            assert!(other.remove(one));
+        });
+        gate.invoked();
         let mut lease = ring.lease(2);
         let taken: Vec<i32> = {
             let guard = pin();
