@@ -83,7 +83,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 .find(|id| id.is_live_in(self.link(id.index())))
                 .unwrap_or(MemberId::SENTINEL);
             match self.hop(from.index(), guard) {
-                Hop::To { next, link, past_the_end } => {
+                Hop::To { next, link, past_the_end, .. } => {
                     // SAFETY: N4, seen linked and live by `hop`.
                     let member = unsafe { self.member(next, link, guard) };
                     return Some((member, if past_the_end { MemberId::SENTINEL } else { from }));
