@@ -38,10 +38,10 @@ const COMMANDS: &[Command] = &[
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
-    ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
+    ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
-    ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
-    ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
+    ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
+    ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];
 
 fn main() -> ExitCode {
