@@ -43,7 +43,8 @@ pub(crate) fn measured(study: &str, how: &str) -> Outcome<Vec<Row>> {
     let _ = fs::remove_file(&file);
     let run = if study == "pingora" {
         // Its own workspace would have its own target folder, within the published one.
-        Run::cargo("bench --manifest-path benches/pingora/Cargo.toml --target-dir target/pingora")
+        Run::cargo("run --release --manifest-path benches/pingora/Cargo.toml")
+            .args("--target-dir target/pingora -- --bench")
     } else {
         Run::cargo("bench --package rondel --bench").arg(study)
     };
