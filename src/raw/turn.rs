@@ -154,7 +154,9 @@ impl<T: Send + Sync + 'static> Core<T> {
     }
 
     /// Claims the next turns, as many as `turns` has room for, with one change of the cursor;
-    /// returns how many, which is less only if the ring is empty.
+    /// returns how many, which is less only if the ring is empty. Apart, so that taking what was
+    /// claimed is short enough to be inlined.
+    #[inline(never)]
     pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> usize {
         let mut failures = 0;
         'again: loop {

@@ -150,3 +150,24 @@ fn a_private_cursor_backward_against_every_change() {
         [2_400, 1_000],
     );
 }
+
+/// Nobody who stays is passed over or comes twice in a lap, whoever else comes or goes between the
+/// claim and the turns.
+#[test]
+fn leased_turns_and_the_next_ones_against_every_change() {
+    against_every_change(
+        |ring, _, staying| {
+            let mut lease = ring.lease(2);
+            let guard = pin();
+            let mut turns: Vec<u32> =
+                std::iter::from_fn(|| lease.next(&guard)).map(|entry| *entry).collect();
+            turns.extend((0..4).filter_map(|_| ring.next(&guard)).map(|entry| *entry));
+            let in_order = turns.iter().filter(|turn| staying.contains(turn));
+            assert!(
+                in_order.zip(staying.iter().cycle()).all(|(turn, expected)| turn == expected),
+                "turns of {turns:?}, while {staying:?} stayed"
+            );
+        },
+        [0, 0],
+    );
+}
