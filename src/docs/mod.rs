@@ -1,6 +1,7 @@
 //! How the ring works inside, for those who change it or want to believe it.
 //!
-//! Not part of the API. The order of reading: [`internals`], [`orderings`], [`limits`].
+//! Not part of the API. The order of reading: [`internals`], [`orderings`], [`limits`],
+//! [`costs`].
 
 #[doc = include_str!("internals.md")]
 pub mod internals {}
@@ -10,3 +11,6 @@ pub mod orderings {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+
+#[doc = include_str!("costs.md")]
+pub mod costs {}
