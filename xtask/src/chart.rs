@@ -126,7 +126,8 @@ pub(crate) fn lines(frame: &Frame<'_>, places: &[&str], series: &[Series], least
             TOP + HEIGHT + 16.0
         );
     }
-    for one in series {
+    // The first one last, on top of the others.
+    for one in series.iter().rev() {
         let points = one.figures.iter().enumerate();
         let points: Vec<_> =
             points.filter_map(|(place, figure)| Some((across(place), (*figure)?))).collect();
