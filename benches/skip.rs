@@ -1,8 +1,8 @@
 //! Question: what does passing over unhealthy members do to their neighbours?
 //!
 //! Eight members, of which the third and the fourth are not healthy. Who takes "the next one that
-//! will do" without a common position gives both their turns to the fifth, which gets three times
-//! its share, and fails next.
+//! will do" without a common position gives both their turns to the fifth, which then has three
+//! times as many as before, and fails next.
 
 use rondel_peers::{Mode, Report, SKIPPING, Samples, Skipped, interleaved};
 

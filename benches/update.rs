@@ -12,7 +12,7 @@ use rondel_peers::{CHURNED, Churn, Mode, Report, Samples, interleaved};
 
 /// Members, and how many updates make a round: those of the largest copy half a megabyte.
 const SIZES: [(u32, u64); 5] =
-    [(8, 20_000), (64, 20_000), (1024, 5_000), (8_192, 500), (65_536, 100)];
+    [(8, 20_000), (64, 20_000), (1024, 5_000), (8_192, 500), (65_536, 300)];
 const ROUNDS: usize = 9;
 const MOST: usize = 65_536;
 const TIME: u64 = 50;

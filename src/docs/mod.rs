@@ -1,6 +1,6 @@
 //! How the ring works inside, for those who change it or want to believe it.
 //!
-//! Not part of the API. The order of reading: [`internals`], [`orderings`], [`limits`]; then
+//! Not part of the API. The order of reading: [`internals`], [`orderings`], [`limits`], [`costs`]; then
 //! what was checked: [`models`], [`mutants`].
 
 #[doc = include_str!("internals.md")]
@@ -11,6 +11,9 @@ pub mod orderings {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+
+#[doc = include_str!("costs.md")]
+pub mod costs {}
 
 #[doc = include_str!("models.md")]
 pub mod models {}

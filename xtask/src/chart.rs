@@ -15,18 +15,19 @@ pub(crate) struct Figure {
 /// The figures of one contender, one for each place along the axis.
 pub(crate) struct Series {
     pub(crate) name: String,
+    /// One of ten, the same in every chart.
+    pub(crate) colour: usize,
     pub(crate) figures: Vec<Option<Figure>>,
 }
 
 /// What stands around the figures.
-pub(crate) struct Frame {
-    pub(crate) title: String,
-    /// What the reader must know to read it right.
-    pub(crate) subtitle: String,
+pub(crate) struct Frame<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) conditions: &'a str,
     /// Along the places, or along the rows' axis.
-    pub(crate) across: String,
+    pub(crate) across: &'a str,
     /// What was measured.
-    pub(crate) measure: String,
+    pub(crate) measure: &'a str,
     /// The machine, the day, and the command.
     pub(crate) source: String,
 }
@@ -49,7 +50,6 @@ text { fill: #1f2328 } .faint { fill: #59636e } .axis { stroke: #818b98; fill: n
 .c4 { stroke: #9a6700; --c: #9a6700 } .c5 { stroke: #1a7f37; --c: #1a7f37 }
 .c6 { stroke: #cf222e; --c: #cf222e } .c7 { stroke: #bf3989; --c: #bf3989 }
 .c8 { stroke: #57606a; --c: #57606a } .c9 { stroke: #0f7b8a; --c: #0f7b8a }
-.dot { fill: var(--c); stroke: none } .name { fill: var(--c); stroke: none }
 @media (prefers-color-scheme: dark) {
 text { fill: #f0f6fc } .faint { fill: #9198a1 } .axis { stroke: #656c76 } .grid { stroke: #3d444d }
 .c0 { stroke: #79c0ff; --c: #79c0ff } .c1 { stroke: #388bfd; --c: #388bfd }
@@ -57,7 +57,8 @@ text { fill: #f0f6fc } .faint { fill: #9198a1 } .axis { stroke: #656c76 } .grid 
 .c4 { stroke: #d29922; --c: #d29922 } .c5 { stroke: #3fb950; --c: #3fb950 }
 .c6 { stroke: #ff7b72; --c: #ff7b72 } .c7 { stroke: #f778ba; --c: #f778ba }
 .c8 { stroke: #9198a1; --c: #9198a1 } .c9 { stroke: #39c5cf; --c: #39c5cf }
-}";
+}
+.dot, .name { fill: var(--c); stroke: none }";
 
 /// A logarithmic axis over all that is to be shown; what is less than its least, 0 too, is drawn
 /// at its end.
@@ -98,7 +99,7 @@ impl Scale {
 }
 
 /// Places along the axis, a line for each contender. `least` is the smallest figure that matters.
-pub(crate) fn lines(frame: &Frame, places: &[String], series: &[Series], least: f64) -> String {
+pub(crate) fn lines(frame: &Frame<'_>, places: &[&str], series: &[Series], least: f64) -> String {
     let all = series.iter().flat_map(|one| one.figures.iter().flatten());
     let scale = Scale::over(all.flat_map(|f| [f.low, f.median, f.high]), least, HEIGHT);
     let gap = WIDTH / count(places.len());
@@ -125,11 +126,12 @@ pub(crate) fn lines(frame: &Frame, places: &[String], series: &[Series], least: 
             TOP + HEIGHT + 16.0
         );
     }
-    for (number, one) in series.iter().enumerate() {
+    // The first one last, on top of the others.
+    for one in series.iter().rev() {
         let points = one.figures.iter().enumerate();
         let points: Vec<_> =
             points.filter_map(|(place, figure)| Some((across(place), (*figure)?))).collect();
-        draw_line(&mut svg, number, is_ring(&one.name), &points, &down);
+        draw_line(&mut svg, one.colour, is_ring(&one.name), &points, &down);
     }
     name_lines(&mut svg, series, &down);
     let _ = writeln!(
@@ -140,7 +142,7 @@ pub(crate) fn lines(frame: &Frame, places: &[String], series: &[Series], least: 
         LEFT + WIDTH,
         LEFT + WIDTH / 2.0,
         TOP + HEIGHT + 34.0,
-        escaped(&frame.across),
+        escaped(frame.across),
     );
     end(svg, frame, TOP + HEIGHT + 54.0)
 }
@@ -184,10 +186,11 @@ fn name_lines(svg: &mut String, series: &[Series], down: &impl Fn(f64) -> f64) {
         let at = y.max(free).min(room + LINE * (count(place) + 1.0));
         free = at + LINE;
         let strong = if is_ring(&series[number].name) { " ring" } else { "" };
+        let colour = series[number].colour;
         let x = LEFT + WIDTH;
         let _ = writeln!(
             svg,
-            r#"<path class="bar c{number}" d="M{:.1} {y:.1}L{:.1} {at:.1}" stroke-opacity=".4" fill="none"/><text class="name{strong} c{number}" x="{:.1}" y="{:.1}">{}</text>"#,
+            r#"<path class="bar c{colour}" d="M{:.1} {y:.1}L{:.1} {at:.1}" stroke-opacity=".4" fill="none"/><text class="name{strong} c{colour}" x="{:.1}" y="{:.1}">{}</text>"#,
             x - 4.0,
             x + 12.0,
             x + 16.0,
@@ -198,7 +201,7 @@ fn name_lines(svg: &mut String, series: &[Series], down: &impl Fn(f64) -> f64) {
 }
 
 /// A row for each contender, and on it a mark for each of the `marks`.
-pub(crate) fn rows(frame: &Frame, marks: &[String], series: &[Series], least: f64) -> String {
+pub(crate) fn rows(frame: &Frame<'_>, marks: &[&str], series: &[Series], least: f64) -> String {
     const ROW: f64 = 22.0;
     let left = NAMES;
     let all = series.iter().flat_map(|one| one.figures.iter().flatten());
@@ -257,12 +260,12 @@ pub(crate) fn rows(frame: &Frame, marks: &[String], series: &[Series], least: f6
         left + WIDTH,
         left + WIDTH / 2.0,
         TOP + height + 34.0,
-        escaped(&frame.across),
+        escaped(frame.across),
     );
     end(svg, frame, TOP + height + 54.0)
 }
 
-fn begin(frame: &Frame, width: f64, height: f64) -> String {
+fn begin(frame: &Frame<'_>, width: f64, height: f64) -> String {
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="12">
 <title>{title}</title>
@@ -273,14 +276,14 @@ fn begin(frame: &Frame, width: f64, height: f64) -> String {
 <text x="14" y="37" class="faint">{}</text>
 <text x="14" y="{:.1}" class="faint">{}</text>
 "#,
-        escaped(&frame.subtitle),
+        escaped(frame.conditions),
         TOP - 16.0,
-        escaped(&frame.measure),
-        title = escaped(&frame.title),
+        escaped(frame.measure),
+        title = escaped(frame.title),
     )
 }
 
-fn end(mut svg: String, frame: &Frame, y: f64) -> String {
+fn end(mut svg: String, frame: &Frame<'_>, y: f64) -> String {
     let _ = writeln!(
         svg,
         r#"<text x="14" y="{y:.1}" font-size="10" class="faint">{}</text>

@@ -6,11 +6,13 @@
 
 mod browser;
 mod chart;
+mod drawings;
 mod histories;
 mod lint;
 mod models;
 mod mutants;
 mod record;
+mod regress;
 mod report;
 mod rules;
 mod run;
@@ -47,7 +49,7 @@ const COMMANDS: &[Command] = &[
         "the studies of the ring, and their charts, ~8 min",
         report::all,
     ),
-    ("regress", "[--strict]", "picks and updates against the record, ~2 min", report::regress),
+    ("regress", "[--strict]", "picks and updates against the record, ~2 min", regress::all),
     ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),

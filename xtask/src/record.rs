@@ -82,6 +82,17 @@ impl Record {
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
+    /// All contenders of a study, in the order of the record.
+    pub(crate) fn contenders(&self, study: &str) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for row in self.rows.iter().filter(|row| row.study == study) {
+            if !names.contains(&row.contender) {
+                names.push(row.contender.clone());
+            }
+        }
+        names
+    }
+
     /// What was measured of a contender at each of the `places`.
     pub(crate) fn figures(
         &self,

@@ -24,6 +24,10 @@ pub struct Picked {
 /// the end: none is left to finish alone. Leases of 16 are used up by then.
 pub(crate) const BATCH: u64 = 256;
 
+/// Alone in its cache lines: what the driver counts must not lie beside what it measures.
+#[repr(align(128))]
+pub(crate) struct Apart<T>(pub(crate) T);
+
 /// All threads begin when the last one is there. Spinning: who waits in the kernel begins when the
 /// others have finished.
 pub(crate) struct Start {
@@ -54,14 +58,15 @@ pub(crate) fn together<A: Send>(threads: usize, work: impl Fn() -> A + Sync) -> 
 }
 
 pub(crate) fn round<R: Rotation>(members: usize, threads: usize, picks: u64) -> Picked {
-    let rotation = R::with_members(members);
+    let rotation = Apart(R::with_members(members));
+    let rotation = &rotation.0;
     let start = Start::of(threads);
-    let taken_on = AtomicU64::new(0);
+    let taken_on = Apart(AtomicU64::new(0));
     let finished = together(threads, || {
         let mut local = rotation.local();
         let mut turns = vec![0_u64; members];
         let begin = start.wait();
-        while taken_on.fetch_add(BATCH, Relaxed) < picks {
+        while taken_on.0.fetch_add(BATCH, Relaxed) < picks {
             for _ in 0..BATCH {
                 turns[rotation.next(&mut local)] += 1;
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    picks::{BATCH, Start, span, sum, together},
+    picks::{Apart, BATCH, Start, span, sum, together},
     rotation::Skipping,
     sample::ratio,
 };
@@ -28,14 +28,15 @@ fn is_healthy(member: usize) -> bool {
 }
 
 pub(crate) fn round<R: Skipping>(threads: usize, picks: u64) -> Skipped {
-    let rotation = R::with_members(MEMBERS);
+    let rotation = Apart(R::with_members(MEMBERS));
+    let rotation = &rotation.0;
     let start = Start::of(threads);
-    let taken_on = AtomicU64::new(0);
+    let taken_on = Apart(AtomicU64::new(0));
     let finished = together(threads, || {
         let mut local = rotation.local();
         let mut turns = vec![0_u64; MEMBERS];
         let begin = start.wait();
-        while taken_on.fetch_add(BATCH, Relaxed) < picks {
+        while taken_on.0.fetch_add(BATCH, Relaxed) < picks {
             for _ in 0..BATCH {
                 turns[rotation.next_where(&mut local, is_healthy)] += 1;
             }
