@@ -18,8 +18,15 @@ use tokio::{
 };
 
 use crate::{
-    access_log::AccessLog, client::Client, clock::TICK, connection, metrics::Place, pool,
-    proxy::Proxy, stop::Stop, worker::Worker,
+    access_log::AccessLog,
+    client::Admission,
+    clock::TICK,
+    connection,
+    metrics::Place,
+    pool,
+    proxy::Proxy,
+    stop::Stop,
+    worker::{OpenConnection, Worker},
 };
 
 /// Opens one listener per worker on the same address, so that the kernel deals connections out to
@@ -218,8 +225,8 @@ impl Worker {
         // Without it a small answer may wait for the acknowledgement of the one before. It fails
         // only on a connection that is gone, which the first read will tell.
         let _ = stream.set_nodelay(true);
-        let client = Client::new(Arc::clone(self), peer, permit);
-        tokio::spawn(connection::serve(stream, client));
+        let admission = Admission { open: OpenConnection::count(self), permit };
+        tokio::spawn(connection::open(Arc::clone(self), stream, peer, admission));
     }
 }
 

@@ -1,38 +1,72 @@
 //! One client connection, from accept to close.
 //!
-//! Owns the hyper connection, its one timer and its end. Never looks into a request.
+//! Owns what comes before HTTP, the choice of its version, the hyper connection, its one timer and
+//! its end. Never looks into a request.
+
+mod http2;
+mod io;
 
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::{
-    rt::{Read, ReadBufCursor, Write},
-    service::service_fn,
-};
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Sleep};
 
+pub(crate) use self::io::ClientIo;
 use crate::{
-    client::{Client, Phase},
+    client::{Admission, Client, Phase},
     clock::Tick,
     proxy,
+    stream::Stream,
+    worker::Worker,
 };
 
-/// Serves a client until it, we, or the time ends it.
-pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
+/// Serves a client, from its first byte on, until it, we, or the time ends it.
+pub(crate) async fn open(
+    worker: Arc<Worker>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    admission: Admission,
+) {
+    let Some(acceptor) = &worker.proxy.acceptor else {
+        let client = Client::new(worker, peer, false, admission);
+        let io = ClientIo::in_clear(socket, Arc::clone(&client));
+        return serve(io, client).await;
+    };
+    // Boxed here and below: the state of what few connections need is no part of all of them.
+    let shaken = Box::pin(acceptor.accept(socket, worker.proxy.limits.handshake)).await;
+    match shaken {
+        Ok(tls) => {
+            let client = Client::new(worker, peer, true, admission);
+            let stream = Stream::Tls(Box::new(tls));
+            let http2 = stream.agreed_on_http2();
+            let io = ClientIo::over_tls(stream, Arc::clone(&client));
+            if http2 {
+                Box::pin(http2::serve(io, client)).await;
+            } else {
+                Box::pin(serve(io, client)).await;
+            }
+        }
+        Err(error) => tracing::debug!(%peer, %error, "no TLS with this client"),
+    }
+}
+
+/// HTTP/1, unless it turns out to be HTTP/2.
+async fn serve(io: ClientIo, client: Arc<Client>) {
     let service = service_fn(|request| {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
     });
-    let io = ClientIo { io: TokioIo::new(stream), client: Arc::clone(&client) };
-    let mut connection = client.worker.http.serve_connection(io, service).with_upgrades();
+    let mut connection =
+        client.worker.http.serve_connection(TokioIo::new(io), service).with_upgrades();
     let stop = pin!(client.worker.stop.draining());
     let mut watch = Watch::new(&client, stop);
     let end = poll_fn(|cx| {
@@ -50,16 +84,22 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
             }
         }
     });
-    if let End::SlowHead = end.await
-        && let Some(parts) = connection.into_parts()
-    {
-        say_too_slow(parts.io.io.into_inner()).await;
+    let end = end.await;
+    let io = match end {
+        End::Closed => None,
+        End::SlowHead | End::Http2 => connection.into_parts().map(|parts| parts.io.into_inner()),
+    };
+    match (end, io) {
+        (End::Http2, Some(io)) => Box::pin(http2::serve(io, Arc::clone(&client))).await,
+        (_, Some(io)) => say_too_slow(io).await,
+        (_, None) => {}
     }
 }
 
 enum End {
     Closed,
     SlowHead,
+    Http2,
 }
 
 /// What is to be done with the hyper connection after it was polled.
@@ -78,12 +118,26 @@ struct Watch<'c, S> {
     stop_obeyed: bool,
     alarm: Alarm,
     closing: bool,
+    http2: bool,
 }
 
 impl<'c, S: Future<Output = ()>> Watch<'c, S> {
     fn new(client: &'c Client, stop: Pin<&'c mut S>) -> Self {
         let alarm = Alarm::default();
-        Self { client, stop, stop_awaited: false, stop_obeyed: false, alarm, closing: false }
+        Self {
+            client,
+            stop,
+            stop_awaited: false,
+            stop_obeyed: false,
+            alarm,
+            closing: false,
+            http2: false,
+        }
+    }
+
+    /// HTTP/2 can say that it ends, and answers what was sent before the client heard of it.
+    fn of_http2(self) -> Self {
+        Self { http2: true, ..self }
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Next {
@@ -91,11 +145,19 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
             self.stop_obeyed = true;
             match self.client.phase() {
                 Phase::Busy => return Next::FinishAndClose,
+                Phase::Idle if self.http2 => {
+                    self.closing = true;
+                    self.client.hurry();
+                    return Next::FinishAndClose;
+                }
                 // The next request may be on its way. It is answered, with a word that it was the
                 // last one.
                 Phase::Idle => self.client.hurry(),
-                Phase::Head => {}
+                Phase::Head | Phase::Http2 => {}
             }
+        }
+        if self.client.phase() == Phase::Http2 {
+            return Next::End(End::Http2);
         }
         if self.alarm.poll(self.client, cx).is_pending() {
             return Next::Wait;
@@ -110,7 +172,7 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
                 Next::FinishAndClose
             }
             // The one who waits sees it when polled.
-            Phase::Busy => {
+            Phase::Busy | Phase::Http2 => {
                 self.client.expire();
                 Next::Poll
             }
@@ -162,7 +224,7 @@ impl Alarm {
 }
 
 /// hyper can no longer answer, since it has no request yet; so the few bytes are written here.
-async fn say_too_slow(mut stream: TcpStream) {
+async fn say_too_slow(mut stream: ClientIo) {
     const ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\
         Rondel-Error: request-timeout\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\r\n\
         the request did not arrive in time\n";
@@ -172,54 +234,4 @@ async fn say_too_slow(mut stream: TcpStream) {
     });
     // A client that is gone or does not read is not told.
     let _ = written.await;
-}
-
-/// The client's socket; tells the client's state when bytes come in.
-pub(crate) struct ClientIo {
-    pub(crate) io: TokioIo<TcpStream>,
-    client: Arc<Client>,
-}
-
-impl Read for ClientIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if read.is_ready() {
-            self.client.bytes_came();
-        }
-        read
-    }
-}
-
-impl Write for ClientIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
 }

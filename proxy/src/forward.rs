@@ -5,6 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    io,
     pin::{Pin, pin},
     sync::atomic::{AtomicU32, Ordering},
     task::Poll,
@@ -14,7 +15,6 @@ use bytes::Bytes;
 use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, client::conn::TrySendError, header::HOST,
 };
-use tokio::net::TcpStream;
 
 use crate::{
     backend::{Backend, InFlight},
@@ -26,6 +26,8 @@ use crate::{
     pool::{self, Connection, Upstream},
     roster::Roster,
     settings::HostPolicy,
+    stream::Stream,
+    tls::TlsFault,
 };
 
 /// A server's response, of which the head has come.
@@ -42,7 +44,7 @@ pub(crate) enum Link {
     /// It has brought everything.
     Done,
     /// It speaks another protocol from here on; these bytes of it have come already.
-    Switched(TcpStream, Bytes),
+    Switched(Stream, Bytes),
 }
 
 /// How an attempt failed, which decides who may be asked next.
@@ -123,7 +125,7 @@ fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outco
     match attempted {
         Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Failed),
         Ok(_) => Some(Outcome::Good),
-        Err(Lost::NeverSent(Failure::Connect)) => Some(Outcome::Unreachable),
+        Err(Lost::NeverSent(Failure::Connect | Failure::Tls(_))) => Some(Outcome::Unreachable),
         Err(Lost::Unanswered | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
             Some(Outcome::Failed)
         }
@@ -156,11 +158,24 @@ async fn attempt(
             sent => return sent,
         }
     }
-    match pool::connect(backend, &worker.proxy.limits).await {
+    match pool::connect(backend, &worker.proxy.limits, &worker.proxy.connector).await {
         Ok(new) => send(exchange, backend, new, slot).await,
-        Err(error) => {
+        Err(error) => Err(Lost::NeverSent(unreachable(backend, error))),
+    }
+}
+
+/// Why there is no connection, to be told to the client; the log says it in full.
+fn unreachable(backend: &Backend, error: io::Error) -> Failure {
+    let fault = TlsFault::of(&error);
+    let error = pool::reason(error);
+    match fault {
+        Some(fault) => {
+            backend.tls_failed(&error);
+            Failure::Tls(fault.as_str())
+        }
+        None => {
             tracing::debug!(server = backend.id(), %error, "cannot connect");
-            Err(Lost::NeverSent(Failure::Connect))
+            Failure::Connect
         }
     }
 }
@@ -233,7 +248,7 @@ async fn switch(
     ended: bool,
     mut connection: Connection,
     exchange: &Exchange,
-) -> Result<(TcpStream, Bytes), Lost> {
+) -> Result<(Stream, Bytes), Lost> {
     if !ended {
         let left = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
             Poll::Pending if exchange.has_expired() => Poll::Ready(false),

@@ -34,6 +34,8 @@ mod metrics;
 pub mod servers;
 pub mod settings;
 mod stop;
+mod stream;
+pub mod tls;
 
 // The path of a request, in its order.
 mod accept;
@@ -60,11 +62,12 @@ mod respond;
 // Beside the path.
 pub mod admin;
 mod config;
+mod watch;
 pub mod reload;
 pub mod supervisor;
 pub mod demo;
 pub mod telemetry;
 
 pub use accept::{bind, serve};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, SetupError};
 pub use stop::Stop;

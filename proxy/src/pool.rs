@@ -22,10 +22,12 @@ use crate::{
     body::Upload,
     clock::{TICK, Tick, ticks},
     settings::Limits,
+    stream::Stream,
+    tls::{Connector, TlsFault},
     worker::BUFFER,
 };
 
-pub(crate) type Connection = http1::Connection<TokioIo<TcpStream>, Upload>;
+pub(crate) type Connection = http1::Connection<TokioIo<Stream>, Upload>;
 
 /// A connection to a server.
 pub(crate) struct Upstream {
@@ -96,16 +98,44 @@ pub(crate) fn sweep(now: Tick) {
 /// # Errors
 ///
 /// When none of its addresses takes it in time.
-pub(crate) async fn connect(backend: &Backend, limits: &Limits) -> io::Result<Box<Upstream>> {
-    let stream = timeout(limits.connect, dial(backend, limits.connect)).await;
-    let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let stream = stream.inspect_err(|_| backend.forget_addresses())?;
-    stream.set_nodelay(true)?;
+pub(crate) async fn connect(
+    backend: &Backend,
+    limits: &Limits,
+    tls: &Connector,
+) -> io::Result<Box<Upstream>> {
+    let stream = open(backend, limits, tls, false).await?;
     let handshake = http1::Builder::new()
         .max_buf_size(BUFFER.max(limits.head_bytes))
         .handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(io::Error::other)?;
     Ok(Box::new(Upstream { sender, connection, reused: false, keep: ticks(KEEP) }))
+}
+
+/// A socket and, if the server wants it, TLS over that.
+async fn open(
+    backend: &Backend,
+    limits: &Limits,
+    tls: &Connector,
+    http2: bool,
+) -> io::Result<Stream> {
+    let socket = timeout(limits.connect, dial(backend, limits.connect)).await;
+    let socket = socket.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let socket = socket.inspect_err(|_| backend.forget_addresses())?;
+    socket.set_nodelay(true)?;
+    if !backend.is_https() {
+        return Ok(Stream::Clear(socket));
+    }
+    let shaken = Box::pin(tls.connect(socket, backend.host(), http2, limits.handshake)).await?;
+    backend.tls_works();
+    Ok(Stream::Tls(Box::new(shaken)))
+}
+
+/// What failed, for people.
+pub(crate) fn reason(error: io::Error) -> String {
+    match TlsFault::of(&error) {
+        Some(fault) => format!("{}: {error}", fault.as_str()),
+        None => error.to_string(),
+    }
 }
 
 /// One address after the other. Each gets half of the time that is left, so that one which

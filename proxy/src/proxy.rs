@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Request, Response, StatusCode, body::Incoming, upgrade::OnUpgrade};
+use hyper::{Request, Response, StatusCode, Version, body::Incoming, upgrade::OnUpgrade};
 use ipnet::IpNet;
 use tokio::runtime::Handle;
 
@@ -24,6 +24,7 @@ use crate::{
     roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{Affinity, HostPolicy, Limits, Settings},
+    tls::{Acceptor, Connector},
     worker::Worker,
 };
 
@@ -35,6 +36,9 @@ pub struct Proxy {
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) host: HostPolicy,
+    /// None: clients come in clear.
+    pub(crate) acceptor: Option<Acceptor>,
+    pub(crate) connector: Arc<Connector>,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
     pub(crate) metrics: Metrics,
@@ -52,21 +56,28 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// When sessions cannot be set up as asked.
-    pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SessionSetupError> {
+    /// When sessions or TLS cannot be set up as asked.
+    pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SetupError> {
         let sessions = settings.sessions.map(|chosen| Sessions::new(chosen, background));
         let mut roster =
             Roster::new(settings.servers, settings.algorithm.policy(settings.sigma_z0));
         roster.slow_start = settings.slow_start;
         roster.ejects = settings.health.is_some();
         let roster = Arc::new(roster);
-        health::start(&roster, settings.health, &settings.limits, background);
+        let connector = Arc::new(Connector::new(settings.roots));
+        if roster.servers().iter().any(|server| server.is_https()) {
+            connector.prepare();
+        }
+        let acceptor = settings.certificates.as_ref().map(Acceptor::new).transpose();
+        health::start(&roster, settings.health, &settings.limits, &connector, background);
         Ok(Arc::new(Self {
             roster,
             affinity: settings.affinity,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
+            acceptor: acceptor.map_err(SetupError::Tls)?,
+            connector,
             limits: settings.limits,
             drain: settings.drain,
             metrics: Metrics::new(settings.admin.is_some() || settings.access_log.is_some()),
@@ -83,6 +94,17 @@ impl Proxy {
     }
 }
 
+/// Why the proxy cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Sessions cannot be set up.
+    #[error(transparent)]
+    Sessions(#[from] SessionSetupError),
+    /// TLS cannot.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
 /// Answers one request, whatever becomes of it.
 pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
     let mut exchange = client.begin();
@@ -97,6 +119,9 @@ async fn pass(
     exchange: &mut Exchange,
     mut request: Request<Incoming>,
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
+    if request.version() == Version::HTTP_2 {
+        headers::from_http2(&mut request);
+    }
     framing::check_request(&request)?;
     let session = match &exchange.proxy().sessions {
         Some(sessions) => {

@@ -8,6 +8,7 @@ mod layers;
 mod limits;
 mod parse;
 mod summary;
+mod tls;
 
 use std::{
     io,
@@ -38,6 +39,7 @@ use crate::{
     policy::Algorithm,
     reload::Source,
     session::{self, SessionFail, SessionSettings},
+    tls::{Certificates, Roots},
 };
 
 /// A round-robin load balancer that keeps sessions.
@@ -55,7 +57,7 @@ use crate::{
                   78 bad configuration."
 )]
 pub struct Args {
-    /// Servers, one a line: a URL and, where wanted, weight=N max=N name=ID backup
+    /// Servers, one a line: a URL and, where wanted, weight=N max=N name=ID h2 backup
     #[arg(short, long, value_name = "FILE", env = "RONDEL_FILE")]
     file: Option<PathBuf>,
 
@@ -209,6 +211,32 @@ pub struct Args {
     )]
     host: HostPolicy,
 
+    /// Serve over TLS with this certificate chain, in PEM; may be repeated, and the client's SNI
+    /// chooses. Files are followed when they change
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RONDEL_TLS_CERT",
+        value_delimiter = ',',
+        help_heading = "TLS"
+    )]
+    tls_cert: Vec<PathBuf>,
+
+    /// The certificate's private key, one for each --tls-cert in the same order [default: in the
+    /// certificate's file]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RONDEL_TLS_KEY",
+        value_delimiter = ',',
+        help_heading = "TLS"
+    )]
+    tls_key: Vec<PathBuf>,
+
+    /// Who may vouch for https servers, in PEM [default: whom this system trusts]
+    #[arg(long, value_name = "FILE", env = "RONDEL_CA", help_heading = "TLS")]
+    ca: Option<PathBuf>,
+
     /// Threads that serve [default: one per core]
     #[arg(long, value_name = "N", env = "RONDEL_WORKERS", help_heading = "Process")]
     workers: Option<NonZeroUsize>,
@@ -288,7 +316,7 @@ impl Args {
                 Fail::Closed => SessionFail::Closed,
             },
             redis: self.redis.clone(),
-            secure: false,
+            secure: !self.tls_cert.is_empty(),
             reissue: self.affinity == Affinity::Prefer,
         })
     }
@@ -350,6 +378,10 @@ pub struct Settings {
     pub sessions: Option<SessionSettings>,
     /// See [`Affinity`].
     pub affinity: Affinity,
+    /// What clients see over TLS; none: they come in clear.
+    pub certificates: Option<Certificates>,
+    /// Who may vouch for https servers.
+    pub roots: Roots,
     /// Clients whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
     /// See [`HostPolicy`].
@@ -386,6 +418,8 @@ impl Settings {
             slow_start: Duration::ZERO,
             sessions: None,
             affinity: Affinity::None,
+            certificates: None,
+            roots: Roots::of_system(),
             trusted: Vec::new(),
             host: HostPolicy::Pass,
             workers: NonZeroUsize::MIN,
@@ -427,6 +461,14 @@ impl TryFrom<Args> for Settings {
         if args.session == Switch::Off && args.affinity != Affinity::None {
             errors.push("--affinity needs sessions: the server stands in their cookie".to_owned());
         }
+        let certificates = args.certificates().unwrap_or_else(|found| {
+            errors.extend(found);
+            None
+        });
+        let roots = args.roots().unwrap_or_else(|error| {
+            errors.push(error);
+            Roots::of_system()
+        });
         let admin = args.admin().unwrap_or_else(|error| {
             errors.push(error);
             None
@@ -444,6 +486,8 @@ impl TryFrom<Args> for Settings {
             slow_start: args.slow_start,
             sessions: args.sessions(secrets),
             affinity: args.affinity,
+            certificates,
+            roots,
             trusted: args.trusted_proxy,
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),

@@ -12,13 +12,12 @@ use std::{
 use hyper::{Request, header, header::HeaderValue};
 use tokio::time::timeout;
 
-use super::HealthSettings;
+use super::{HealthSettings, Reach};
 use crate::{
     backend::Backend,
     body::Upload,
     pool::{self, Upstream},
     roster::Roster,
-    settings::Limits,
 };
 
 const FALL: u32 = 3;
@@ -31,12 +30,12 @@ pub(super) async fn watch(
     roster: Weak<Roster>,
     backend: Arc<Backend>,
     settings: HealthSettings,
-    limits: Limits,
+    reach: Reach,
 ) {
     let patience = settings.interval.clamp(Duration::from_secs(1), Duration::from_secs(5));
     let mut count = Count::default();
     loop {
-        let probed = timeout(patience, probe(&backend, &settings, &limits)).await;
+        let probed = timeout(patience, probe(&backend, &settings, &reach)).await;
         let probed = probed.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
         let Some(roster) = roster.upgrade() else { return };
         if let Some(down) = count.add(probed.is_err(), backend.condition().down) {
@@ -68,12 +67,9 @@ impl Count {
 }
 
 /// Over a connection of its own, since a server that takes no new ones is down.
-async fn probe(
-    backend: &Backend,
-    settings: &HealthSettings,
-    limits: &Limits,
-) -> Result<(), String> {
-    let upstream = pool::connect(backend, limits).await.map_err(|error| error.to_string())?;
+async fn probe(backend: &Backend, settings: &HealthSettings, reach: &Reach) -> Result<(), String> {
+    let Reach { limits, tls } = reach;
+    let upstream = pool::connect(backend, limits, tls).await.map_err(pool::reason)?;
     let Upstream { mut sender, connection, .. } = *upstream;
     let mut request = Request::new(Upload::empty());
     *request.uri_mut() = settings.path.clone().into();

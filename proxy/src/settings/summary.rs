@@ -12,6 +12,7 @@ pub struct Summary {
     pub servers: usize,
     pub algorithm: String,
     pub sessions: &'static str,
+    pub tls: String,
     pub access_log: String,
 }
 
@@ -26,6 +27,11 @@ impl Settings {
                 None => "off",
                 Some(sessions) if sessions.redis.is_some() => "redis",
                 Some(_) => "embedded",
+            },
+            tls: match &self.certificates {
+                None => "off".to_owned(),
+                Some(certificates) if certificates.count() == 1 => "1 certificate".to_owned(),
+                Some(certificates) => format!("{} certificates", certificates.count()),
             },
             access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
         }

@@ -26,12 +26,17 @@ use rondel_proxy::{
     settings::{Limits, Settings},
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+        BufReader,
+    },
     net::{TcpListener, TcpSocket, TcpStream},
     process::{Child, ChildStderr, Command},
     runtime::Handle,
     task::JoinHandle,
 };
+
+pub mod tls;
 
 /// No test waits for longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,8 +57,8 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 /// One end of a connection that speaks HTTP/1, byte by byte as the test wants it.
-pub struct Wire {
-    pub stream: TcpStream,
+pub struct Wire<S = TcpStream> {
+    pub stream: S,
     read: Vec<u8>,
 }
 
@@ -105,12 +110,19 @@ impl Answer {
 }
 
 impl Wire {
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, read: Vec::new() }
-    }
-
     pub async fn connect(address: SocketAddr) -> Self {
         Self::new(within(TcpStream::connect(address)).await.unwrap())
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, read: Vec::new() }
     }
 
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
@@ -209,11 +221,6 @@ impl Wire {
     /// Whether the other side has ended the connection, in whatever way.
     pub async fn is_closed(&mut self) -> bool {
         self.read.is_empty() && !self.fill().await.unwrap_or(false)
-    }
-
-    /// Ends the connection with a reset.
-    pub fn reset(self) {
-        self.stream.set_zero_linger().unwrap();
     }
 }
 
