@@ -18,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     backend::Backend,
     clock::Tick,
+    connection::Meter,
     error::Failure,
     headers::HostValues,
     proxy::Proxy,
@@ -60,6 +61,8 @@ pub(crate) struct Client {
     uploading: AtomicBool,
     /// HTTP/2: requests that are being answered.
     streams: AtomicU32,
+    /// HTTP/2: what of it is of no use.
+    meter: Meter,
     place: Place,
 }
 
@@ -104,6 +107,7 @@ impl Client {
             deadline: AtomicU32::new(NO_DEADLINE),
             uploading: AtomicBool::new(false),
             streams: AtomicU32::new(0),
+            meter: Meter::default(),
             place: Place::Connection(admission),
         });
         client.rest();
@@ -118,6 +122,7 @@ impl Client {
     /// The same client as one of its requests on HTTP/2 sees it.
     pub(crate) fn stream(self: &Arc<Self>) -> Arc<Self> {
         self.streams.fetch_add(1, Ordering::Relaxed);
+        self.meter.request();
         self.enter(Phase::Busy, NO_DEADLINE);
         Arc::new(Self {
             worker: Arc::clone(&self.worker),
@@ -130,6 +135,7 @@ impl Client {
             deadline: AtomicU32::new(NO_DEADLINE),
             uploading: AtomicBool::new(false),
             streams: AtomicU32::new(0),
+            meter: Meter::default(),
             place: Place::Stream(Arc::clone(self)),
         })
     }
@@ -165,6 +171,25 @@ impl Client {
     /// Its HTTP/2 begins: idle until the first request.
     pub(crate) fn begin_http2(&self) {
         self.rest();
+    }
+
+    /// So many bytes came in on HTTP/2. False: too many of them were of no use.
+    pub(crate) fn bears(&self, bytes: usize) -> bool {
+        self.meter.read(bytes, self.worker.clock.now())
+    }
+
+    /// A part of a body went through.
+    pub(crate) fn body_moved(&self, bytes: usize) {
+        if let Place::Stream(connection) = &self.place {
+            connection.meter.moved(bytes);
+        }
+    }
+
+    /// The client no longer wants the answer to this request.
+    pub(crate) fn taken_back(&self) {
+        if let Place::Stream(connection) = &self.place {
+            connection.meter.taken_back();
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Tick> {
@@ -305,6 +330,7 @@ impl Progress {
     pub(crate) fn moved(&self, bytes: usize) {
         let client = &self.0;
         client.worker.numbers().received.add(bytes as u64);
+        client.body_moved(bytes);
         if client.deadline().is_some() {
             let due = client.worker.clock.after(client.worker.proxy.limits.response);
             client.deadline.store(due, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 
 mod http2;
 mod io;
+mod meter;
 
 use std::{
     convert::Infallible,
@@ -20,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Sleep};
 
-pub(crate) use self::io::ClientIo;
+pub(crate) use self::{io::ClientIo, meter::Meter};
 use crate::{
     client::{Admission, Client, Phase},
     clock::Tick,

@@ -27,6 +27,9 @@ use crate::{
 /// Most that is read or written at once.
 pub(crate) const BUFFER: usize = 64 * 1024;
 
+/// How much of its requests' bodies an HTTP/2 client may send before they are passed on.
+pub(crate) const HTTP2_WINDOW: u32 = 1024 * 1024;
+
 /// What the connections of one thread share.
 pub(crate) struct Worker {
     pub(crate) proxy: Arc<Proxy>,
@@ -91,7 +94,7 @@ fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_local_error_reset_streams(64)
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
+        .initial_connection_window_size(HTTP2_WINDOW)
         // What a client that does not read can make us keep for each of its streams.
         .max_send_buf_size(BUFFER)
         .keep_alive_interval(Duration::from_secs(30))

@@ -30,7 +30,7 @@ pub(super) async fn serve(io: ClientIo, client: Arc<Client>) {
         let stream = client.stream();
         async move { Ok::<_, Infallible>(answer(stream, request).await) }
     });
-    let mut connection = client.worker.http2.serve_connection(TokioIo::new(io), service);
+    let mut connection = client.worker.http2.serve_connection(TokioIo::new(io.metered()), service);
     let stop = pin!(client.worker.stop.draining());
     let mut watch = Watch::new(&client, stop).of_http2();
     poll_fn(|cx| {
@@ -52,6 +52,7 @@ pub(super) async fn serve(io: ClientIo, client: Arc<Client>) {
 
 async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Timed> {
     let mut alarm = Alarm::default();
+    let mut unfinished = Unfinished(Some(Arc::clone(&client)));
     let mut answering = pin!(proxy::answer(Arc::clone(&client), request));
     let answered = poll_fn(|cx| {
         loop {
@@ -65,7 +66,20 @@ async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Tim
             client.expire();
         }
     });
-    answered.await.map(|payload| Timed { payload, alarm, client })
+    let response = answered.await;
+    unfinished.0 = None;
+    response.map(|payload| Timed { payload, alarm, client, finished: false })
+}
+
+/// A request that has no answer yet.
+struct Unfinished(Option<Arc<Client>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(client) = &self.0 {
+            client.taken_back();
+        }
+    }
 }
 
 /// A response's body, with the request's timer.
@@ -73,6 +87,16 @@ struct Timed {
     payload: Payload,
     alarm: Alarm,
     client: Arc<Client>,
+    /// Its end has been seen.
+    finished: bool,
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        if !self.finished && !self.is_end_stream() {
+            self.client.taken_back();
+        }
+    }
 }
 
 impl Body for Timed {
@@ -86,6 +110,10 @@ impl Body for Timed {
         let this = &mut *self;
         loop {
             if let Poll::Ready(frame) = Pin::new(&mut this.payload).poll_frame(cx) {
+                match &frame {
+                    Some(Ok(part)) => this.client.body_moved(part.data_ref().map_or(0, Bytes::len)),
+                    Some(Err(_)) | None => this.finished = true,
+                }
                 return Poll::Ready(frame);
             }
             if this.alarm.poll(&this.client, cx).is_pending() {

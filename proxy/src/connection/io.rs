@@ -26,6 +26,8 @@ pub(crate) struct ClientIo {
     pub(crate) stream: Stream,
     client: Arc<Client>,
     first: First,
+    /// HTTP/2: whether what comes in is of use.
+    metered: bool,
 }
 
 /// How far the look at the first bytes has come.
@@ -40,12 +42,17 @@ enum First {
 impl ClientIo {
     /// HTTP/1, or HTTP/2 if the client begins so.
     pub(crate) fn in_clear(socket: TcpStream, client: Arc<Client>) -> Self {
-        Self { stream: Stream::Clear(socket), client, first: First::Look(0) }
+        Self { stream: Stream::Clear(socket), client, first: First::Look(0), metered: false }
     }
 
     /// The version was agreed on.
     pub(crate) fn over_tls(stream: Stream, client: Arc<Client>) -> Self {
-        Self { stream, client, first: First::Done }
+        Self { stream, client, first: First::Done, metered: false }
+    }
+
+    /// Its HTTP/2 begins.
+    pub(super) fn metered(self) -> Self {
+        Self { metered: true, ..self }
     }
 
     /// Reads while it is not decided yet, or what was read then.
@@ -84,6 +91,22 @@ impl ClientIo {
     }
 }
 
+impl ClientIo {
+    fn read_metered(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if self.client.bears(buf.filled().len() - before) {
+            return Poll::Ready(Ok(()));
+        }
+        tracing::debug!(peer = %self.client.peer, "an HTTP/2 client sends what is of no use");
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+}
+
 /// What follows from `part`, which came after `seen` bytes of the preface.
 fn look(seen: usize, part: &[u8]) -> First {
     let rest = &PREFACE[seen..];
@@ -105,6 +128,9 @@ impl AsyncRead for ClientIo {
     ) -> Poll<io::Result<()>> {
         if !matches!(self.first, First::Done) {
             return self.read_first(cx, buf);
+        }
+        if self.metered {
+            return self.read_metered(cx, buf);
         }
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {

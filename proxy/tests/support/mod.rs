@@ -36,6 +36,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub mod http2;
 pub mod tls;
 
 /// No test waits for longer than this for anything.
@@ -129,6 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// These bytes, unless the other side has ended the connection.
+    pub async fn write_some(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
     /// More bytes; false at the end of the stream.
     async fn fill(&mut self) -> io::Result<bool> {
         Ok(within(self.stream.read_buf(&mut self.read)).await? > 0)
@@ -165,6 +171,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The next head, or none if the connection ends before one.
     pub async fn read_head(&mut self) -> Option<Head> {
         let start = self.read_line().await.ok()?;
+        self.read_fields_of(start).await
+    }
+
+    /// The trailers, whose last chunk has been read; without a start line.
+    pub async fn read_fields(&mut self) -> Option<Head> {
+        self.read_fields_of(String::new()).await
+    }
+
+    async fn read_fields_of(&mut self, start: String) -> Option<Head> {
         let mut fields = Vec::new();
         loop {
             let line = self.read_line().await.ok()?;
@@ -198,6 +213,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// One chunk; empty: the last one.
     pub async fn read_chunk(&mut self) -> io::Result<Vec<u8>> {
         let size = usize::from_str_radix(&self.read_line().await?, 16).unwrap();
+        let chunk = self.read_exact(size).await?;
+        assert_eq!(self.read_line().await?, "");
+        Ok(chunk)
+    }
+
+    /// One chunk; empty: the last one, and the trailers are still to come.
+    pub async fn read_chunk_or_end(&mut self) -> io::Result<Vec<u8>> {
+        let size = usize::from_str_radix(&self.read_line().await?, 16).unwrap();
+        if size == 0 {
+            return Ok(Vec::new());
+        }
         let chunk = self.read_exact(size).await?;
         assert_eq!(self.read_line().await?, "");
         Ok(chunk)
