@@ -23,7 +23,7 @@ use crate::{
     clock::TICK,
     connection,
     metrics::Place,
-    pool,
+    multiplex, pool,
     proxy::Proxy,
     stop::Stop,
     worker::{OpenConnection, Worker},
@@ -164,6 +164,7 @@ impl Worker {
             self.clock.advance();
             self.retries.refill();
             pool::sweep(self.clock.now());
+            multiplex::sweep(self.clock.now());
         }
     }
 

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use crate::{
     client::{Exchange, Progress},
+    multiplex::Lease,
     pool::{self, Upstream},
 };
 
@@ -87,6 +88,8 @@ enum Source {
 /// What a server still sends.
 pub(crate) struct Download {
     pub(crate) body: Incoming,
+    /// Its place on a connection that others use too.
+    pub(crate) lease: Option<Lease>,
     /// None: all of it has been read, and the connection lies in the pool or is closed.
     pub(crate) upstream: Option<Box<Upstream>>,
     /// It broke off: told to hyper only after what came before has gone out.
@@ -108,7 +111,7 @@ impl Payload {
     }
 
     pub(crate) fn of_server(download: Download, exchange: Exchange) -> Self {
-        if download.upstream.is_none() {
+        if download.upstream.is_none() && download.lease.is_none() {
             exchange.clear_deadline();
         }
         Self { source: Source::Server(download), exchange }
@@ -190,6 +193,7 @@ impl Download {
     ) -> Poll<T> {
         exchange.broke_off();
         self.upstream = None;
+        self.lease = None;
         self.broken = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending

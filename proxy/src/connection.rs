@@ -26,9 +26,13 @@ use crate::{
     client::{Admission, Client, Phase},
     clock::Tick,
     proxy,
+    scan::{Requests, Scanned},
     stream::Stream,
     worker::Worker,
 };
+
+/// What hyper reads a client's requests of HTTP/1 from.
+pub(crate) type Http1Io = TokioIo<Scanned<ClientIo, Requests>>;
 
 /// Serves a client, from its first byte on, until it, we, or the time ends it.
 pub(crate) async fn open(
@@ -66,8 +70,10 @@ async fn serve(io: ClientIo, client: Arc<Client>) {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
     });
-    let mut connection =
-        client.worker.http.serve_connection(TokioIo::new(io), service).with_upgrades();
+    let limit = client.worker.proxy.limits.head_bytes;
+    let stream = Scanned::new(io, Requests::new(Arc::clone(&client)), limit);
+    let http = &client.worker.http;
+    let mut connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let stop = pin!(client.worker.stop.draining());
     let mut watch = Watch::new(&client, stop);
     let end = poll_fn(|cx| {
@@ -76,6 +82,9 @@ async fn serve(io: ClientIo, client: Arc<Client>) {
             // Errors are the client's: a reset, a malformed head. hyper has answered what can be.
             if Pin::new(&mut connection).poll(cx).is_ready() {
                 return Poll::Ready(End::Closed);
+            }
+            if client.is_called() {
+                continue;
             }
             match watch.next(cx) {
                 Next::Wait => return Poll::Pending,
@@ -88,7 +97,9 @@ async fn serve(io: ClientIo, client: Arc<Client>) {
     let end = end.await;
     let io = match end {
         End::Closed => None,
-        End::SlowHead | End::Http2 => connection.into_parts().map(|parts| parts.io.into_inner()),
+        End::SlowHead | End::Http2 => {
+            connection.into_parts().map(|parts| parts.io.into_inner().into_parts().0)
+        }
     };
     match (end, io) {
         (End::Http2, Some(io)) => Box::pin(http2::serve(io, Arc::clone(&client))).await,

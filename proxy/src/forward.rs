@@ -4,16 +4,25 @@
 //! may be sent again (RFC 9110, 9.2.2). Never looks at what is in a message.
 
 use std::{
+    error::Error as _,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::Poll,
 };
 
 use bytes::Bytes;
+use http::uri::Scheme;
+use http_body::Body as _;
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, client::conn::TrySendError, header::HOST,
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    client::conn::{TrySendError, http2},
+    header::HOST,
 };
 
 use crate::{
@@ -23,11 +32,11 @@ use crate::{
     error::Failure,
     framing, headers,
     health::Outcome,
+    multiplex::{self, Lease},
     pool::{self, Connection, Upstream},
     roster::Roster,
     settings::HostPolicy,
     stream::Stream,
-    tls::TlsFault,
 };
 
 /// A server's response, of which the head has come.
@@ -41,6 +50,8 @@ pub(crate) struct Reply {
 pub(crate) enum Link {
     /// It still brings the body.
     Streaming(Box<Upstream>),
+    /// It still brings the body, and those of other requests.
+    Shared(Lease),
     /// It has brought everything.
     Done,
     /// It speaks another protocol from here on; these bytes of it have come already.
@@ -51,6 +62,8 @@ pub(crate) enum Link {
 enum Lost {
     /// The server has seen nothing of it, and the request is back in its place.
     NeverSent(Failure),
+    /// It was sent, and the server says that it has not looked at it (RFC 9113, 8.7).
+    Refused,
     /// It was sent, and the connection ended before a byte of a response.
     Unanswered,
     /// The server has begun to answer, or has had its time.
@@ -61,7 +74,7 @@ impl Lost {
     fn failure(&self) -> Failure {
         match self {
             Self::NeverSent(failure) | Self::Final(failure) => *failure,
-            Self::Unanswered => Failure::Cut,
+            Self::Refused | Self::Unanswered => Failure::Cut,
         }
     }
 }
@@ -79,7 +92,8 @@ pub(crate) async fn forward(
     bound: bool,
 ) -> Result<Reply, Failure> {
     exchange.client().worker.retries.count_request();
-    let mut copy = copy_to_resend(&request);
+    let idempotent = is_idempotent(request.method());
+    let mut copy = copy_to_resend(&request, idempotent || in_flight.backend().speaks_http2());
     let mut tried = Vec::new();
     let mut fresh = false;
     // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
@@ -103,8 +117,12 @@ pub(crate) async fn forward(
         match lost {
             Lost::Final(failure) => return Err(failure),
             Lost::NeverSent(_) => {}
+            Lost::Refused => slot = copy.take(),
             Lost::Unanswered => {
-                slot = copy.take().filter(|_| exchange.client().worker.retries.take());
+                slot = copy
+                    .take()
+                    .filter(|_| idempotent)
+                    .filter(|_| exchange.client().worker.retries.take());
                 // The next connection must not die of old age as well.
                 fresh = true;
             }
@@ -147,10 +165,13 @@ fn second_choice(
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.
 async fn attempt(
     exchange: &Exchange,
-    backend: &Backend,
+    backend: &Arc<Backend>,
     slot: &mut Slot,
     fresh: bool,
 ) -> Result<(Response<Incoming>, Link), Lost> {
+    if backend.speaks_http2() {
+        return Box::pin(attempt_shared(exchange, backend, slot)).await;
+    }
     let worker = &exchange.client().worker;
     while !fresh && let Some(idle) = pool::take(backend, worker.clock.now()) {
         match send(exchange, backend, idle, slot).await {
@@ -160,23 +181,7 @@ async fn attempt(
     }
     match pool::connect(backend, &worker.proxy.limits, &worker.proxy.connector).await {
         Ok(new) => send(exchange, backend, new, slot).await,
-        Err(error) => Err(Lost::NeverSent(unreachable(backend, error))),
-    }
-}
-
-/// Why there is no connection, to be told to the client; the log says it in full.
-fn unreachable(backend: &Backend, error: io::Error) -> Failure {
-    let fault = TlsFault::of(&error);
-    let error = pool::reason(error);
-    match fault {
-        Some(fault) => {
-            backend.tls_failed(&error);
-            Failure::Tls(fault.as_str())
-        }
-        None => {
-            tracing::debug!(server = backend.id(), %error, "cannot connect");
-            Failure::Connect
-        }
+        Err(error) => Err(Lost::NeverSent(pool::failure(backend, &error))),
     }
 }
 
@@ -189,6 +194,7 @@ async fn send(
 ) -> Result<(Response<Incoming>, Link), Lost> {
     let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
     exchange.await_server();
+    upstream.expected.response_to(request.method());
     let mut answer = pin!(upstream.sender.try_send_request(request));
     let mut ended = false;
     let outcome = poll_fn(|cx| {
@@ -213,6 +219,87 @@ async fn send(
         }
         None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
         None => Err(Lost::Final(Failure::Timeout)),
+    }
+}
+
+/// The same with a server that speaks HTTP/2, over a connection that others use too.
+async fn attempt_shared(
+    exchange: &Exchange,
+    backend: &Arc<Backend>,
+    slot: &mut Slot,
+) -> Result<(Response<Incoming>, Link), Lost> {
+    /// A connection that is closing may be found so only when it is used.
+    const TRIES: u32 = 3;
+    let scheme = if backend.is_https() { Scheme::HTTPS } else { Scheme::HTTP };
+    let request = slot.as_mut().ok_or(Lost::Final(Failure::Cut))?;
+    headers::to_http2(request, scheme).map_err(Lost::Final)?;
+    let mut tries = 0;
+    let sent = loop {
+        tries += 1;
+        let leased = multiplex::lease(backend, &exchange.client().worker).await;
+        let (sender, lease) = match leased {
+            Ok(leased) => leased,
+            Err(failure) => break Err(Lost::NeverSent(failure)),
+        };
+        match send_shared(exchange, sender, lease, slot).await {
+            Err(Lost::NeverSent(_)) if tries < TRIES => {}
+            sent => break sent,
+        }
+    };
+    if let Some(request) = slot {
+        headers::to_http1(request);
+    }
+    sent
+}
+
+async fn send_shared(
+    exchange: &Exchange,
+    mut sender: http2::SendRequest<Upload>,
+    lease: Lease,
+    slot: &mut Slot,
+) -> Result<(Response<Incoming>, Link), Lost> {
+    let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
+    exchange.await_server();
+    let mut answer = pin!(sender.try_send_request(request));
+    let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Pending if exchange.has_expired() => Poll::Ready(None),
+        polled => polled.map(Some),
+    });
+    match outcome.await {
+        Some(Ok(response)) => {
+            framing::check_response(&response).map_err(Lost::Final)?;
+            let over = response.body().is_end_stream();
+            Ok((response, if over { Link::Done } else { Link::Shared(lease) }))
+        }
+        Some(Err(mut error)) => {
+            *slot = error.take_message();
+            if slot.is_some() {
+                return Err(Lost::NeverSent(Failure::Cut));
+            }
+            Err(lost_shared(&error.into_error()))
+        }
+        None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
+        None => Err(Lost::Final(Failure::Timeout)),
+    }
+}
+
+/// Why there is no response, from what HTTP/2 says of the stream.
+fn lost_shared(error: &hyper::Error) -> Lost {
+    tracing::debug!(?error, "no response");
+    let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
+        return Lost::Unanswered;
+    };
+    let unseen = cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+    if cause.is_remote() && unseen {
+        // A GOAWAY ends only the streams that it does not count among the processed ones.
+        Lost::Refused
+    } else if cause.is_library() {
+        Lost::Final(Failure::BadResponse)
+    } else if cause.is_reset() && !cause.is_remote() {
+        // The body that we were sending broke off: it is the client's.
+        Lost::Final(Failure::RequestBody)
+    } else {
+        Lost::Unanswered
     }
 }
 
@@ -259,7 +346,9 @@ async fn switch(
         }
     }
     let parts = connection.into_parts();
-    Ok((parts.io.into_inner(), parts.read_buf))
+    // The scan holds nothing back here: behind a 101 it gives on whatever comes.
+    let (stream, _) = parts.io.into_inner().into_parts();
+    Ok((stream, parts.read_buf))
 }
 
 /// Why there is no response, from what hyper says and what it has read.
@@ -274,26 +363,42 @@ fn lost(
     }
     let error = error.into_error();
     tracing::debug!(%error, "no response");
-    let read = connection.is_some_and(|ended| !ended.into_parts().read_buf.is_empty());
+    let read = connection.is_some_and(has_read);
     if error.is_user() || error.is_body_write_aborted() {
         // The body that we were sending broke off: it is the client's.
         Lost::Final(Failure::RequestBody)
-    } else if error.is_parse() || read {
+    } else if error.is_parse() || read || was_refused(&error) {
         Lost::Final(Failure::BadResponse)
     } else {
         Lost::Unanswered
     }
 }
 
+/// Whether a part of a response has come.
+fn has_read(ended: Connection) -> bool {
+    let parts = ended.into_parts();
+    let (_, held) = parts.io.into_inner().into_parts();
+    !parts.read_buf.is_empty() || !held.is_empty()
+}
+
+/// The response came and was not taken (`scan/`).
+fn was_refused(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
 /// A request that may be sent twice: asking again changes nothing that asking once did not, and
 /// there is no body that would be gone.
-fn copy_to_resend(request: &Request<Upload>) -> Option<Request<Upload>> {
-    use http_body::Body as _;
-    let idempotent = matches!(
-        *request.method(),
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    );
-    if !idempotent || !request.body().is_end_stream() {
+    )
+}
+
+/// It is kept if there may be a use for it.
+fn copy_to_resend(request: &Request<Upload>, useful: bool) -> Option<Request<Upload>> {
+    if !useful || !request.body().is_end_stream() {
         return None;
     }
     let mut copy = Request::new(Upload::empty());
@@ -369,7 +474,7 @@ mod tests {
         let kept = |method| {
             let mut request = Request::new(Upload::empty());
             *request.method_mut() = method;
-            copy_to_resend(&request).is_some()
+            copy_to_resend(&request, is_idempotent(request.method())).is_some()
         };
         assert!(kept(Method::GET) && kept(Method::DELETE));
         assert!(!kept(Method::POST) && !kept(Method::PATCH));

@@ -5,12 +5,13 @@
 
 use std::net::IpAddr;
 
+use http::uri::{self, Authority, Scheme};
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Uri, Version,
     header::{self, HeaderName, HeaderValue},
 };
 
-use crate::{client::Client, trace};
+use crate::{client::Client, error::Failure, trace};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -46,6 +47,47 @@ pub(crate) fn from_http2<B>(request: &mut Request<B>) {
         if let Ok(line) = HeaderValue::from_bytes(&line) {
             headers.insert(header::COOKIE, line);
         }
+    }
+}
+
+/// Writes a request to an HTTP/1.1 server as one to an HTTP/2 server (RFC 9113, 8.2.2 and 8.3.1).
+/// `to_http1` takes it back.
+///
+/// # Errors
+///
+/// When its `Host` cannot be put so.
+pub(crate) fn to_http2<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), Failure> {
+    let bad = |_| Failure::Host("it cannot be said in HTTP/2");
+    let host = request.headers().get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let mut parts = uri::Parts::default();
+    parts.authority = Some(Authority::try_from(host).map_err(bad)?);
+    parts.scheme = Some(scheme);
+    parts.path_and_query = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| bad_target())?;
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    for name in [header::HOST, header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+fn bad_target() -> Failure {
+    Failure::Target("it cannot be said in HTTP/2")
+}
+
+/// What `to_http2` wrote, for whichever server gets the request instead. Its body is framed anew
+/// in any case.
+pub(crate) fn to_http1<B>(request: &mut Request<B>) {
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    *request.uri_mut() = origin_form(request.uri());
+    *request.version_mut() = Version::HTTP_11;
+    if request.headers().contains_key(header::TE) {
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
 }
 

@@ -21,18 +21,23 @@ use crate::{
     backend::Backend,
     body::Upload,
     clock::{TICK, Tick, ticks},
+    error::Failure,
+    scan::{Expected, Responses, Scanned},
     settings::Limits,
     stream::Stream,
     tls::{Connector, TlsFault},
     worker::BUFFER,
 };
 
-pub(crate) type Connection = http1::Connection<TokioIo<Stream>, Upload>;
+pub(crate) type ServerIo = TokioIo<Scanned<Stream, Responses>>;
+pub(crate) type Connection = http1::Connection<ServerIo, Upload>;
 
 /// A connection to a server.
 pub(crate) struct Upstream {
     pub(crate) sender: SendRequest<Upload>,
     pub(crate) connection: Connection,
+    /// Tells the connection what is to come.
+    pub(crate) expected: Expected,
     /// Whether it has carried a request before.
     pub(crate) reused: bool,
     /// How long it may lie idle.
@@ -42,6 +47,8 @@ pub(crate) struct Upstream {
 /// Servers that say nothing close after 5 s at the earliest (Node, uvicorn).
 const KEEP: Duration = Duration::from_secs(4);
 const MOST_IDLE: usize = 64;
+/// The largest head of a response. hyper's buffer must have a byte more than it.
+const HEAD: usize = BUFFER - 1;
 
 struct Idle {
     upstream: Box<Upstream>,
@@ -104,15 +111,15 @@ pub(crate) async fn connect(
     tls: &Connector,
 ) -> io::Result<Box<Upstream>> {
     let stream = open(backend, limits, tls, false).await?;
-    let handshake = http1::Builder::new()
-        .max_buf_size(BUFFER.max(limits.head_bytes))
-        .handshake(TokioIo::new(stream));
+    let expected = Expected::default();
+    let stream = Scanned::new(stream, Responses::new(expected.clone()), HEAD);
+    let handshake = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-    Ok(Box::new(Upstream { sender, connection, reused: false, keep: ticks(KEEP) }))
+    Ok(Box::new(Upstream { sender, connection, expected, reused: false, keep: ticks(KEEP) }))
 }
 
 /// A socket and, if the server wants it, TLS over that.
-async fn open(
+pub(crate) async fn open(
     backend: &Backend,
     limits: &Limits,
     tls: &Connector,
@@ -130,9 +137,20 @@ async fn open(
     Ok(Stream::Tls(Box::new(shaken)))
 }
 
+/// Why there is no connection, to be told to the client; the log says it in full.
+pub(crate) fn failure(backend: &Backend, error: &io::Error) -> Failure {
+    let why = reason(error);
+    if let Some(fault) = TlsFault::of(error) {
+        backend.tls_failed(&why);
+        return Failure::Tls(fault.as_str());
+    }
+    tracing::debug!(server = backend.id(), why, "cannot connect");
+    Failure::Connect
+}
+
 /// What failed, for people.
-pub(crate) fn reason(error: io::Error) -> String {
-    match TlsFault::of(&error) {
+pub(crate) fn reason(error: &io::Error) -> String {
+    match TlsFault::of(error) {
         Some(fault) => format!("{}: {error}", fault.as_str()),
         None => error.to_string(),
     }

@@ -122,6 +122,7 @@ async fn pass(
     if request.version() == Version::HTTP_2 {
         headers::from_http2(&mut request);
     }
+    exchange.client().check_refusal()?;
     framing::check_request(&request)?;
     let session = match &exchange.proxy().sessions {
         Some(sessions) => {

@@ -6,11 +6,10 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 
-use crate::{backend::InFlight, client::Client, connection::ClientIo, stream::Stream};
+use crate::{backend::InFlight, client::Client, connection::Http1Io, stream::Stream};
 
 /// Starts passing bytes as soon as the client has been told that the protocol is switched. The
 /// tunnel counts as a request in flight and as an open connection until it ends.
@@ -34,9 +33,10 @@ async fn pass(
 ) -> io::Result<(u64, u64)> {
     let upgraded = switched.await.map_err(io::Error::other)?;
     let parts = upgraded
-        .downcast::<TokioIo<ClientIo>>()
+        .downcast::<Http1Io>()
         .map_err(|_| io::Error::other("the client's connection is of an unknown kind"))?;
-    let mut client = parts.io.into_inner().stream;
+    let (client, held) = parts.io.into_inner().into_parts();
+    let mut client = client.stream;
     // There is no idle limit, since a silent WebSocket is a healthy one; so a peer that is gone
     // without a word is found by TCP.
     for socket in [client.socket(), server.socket()] {
@@ -44,6 +44,7 @@ async fn pass(
         SockRef::from(socket).set_tcp_keepalive(&probe)?;
     }
     server.write_all(&parts.read_buf).await?;
+    server.write_all(&held).await?;
     client.write_all(&from_server).await?;
     copy_bidirectional(&mut client, &mut server).await
 }

@@ -4,11 +4,7 @@
 
 mod support;
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -16,32 +12,11 @@ use hyper::{HeaderMap, Request, body::Frame};
 use rondel_proxy::settings::Limits;
 use support::{
     ProxyProcess, Server, TestProxy,
-    http2::{self, Body, Client, Frames, GET, full, get, text},
+    http2::{self, Client, Frames, GET, full, get, parts, text},
     tls::{Authority, shake},
     until, within,
 };
-use tokio::sync::mpsc;
 use tokio_rustls::rustls::ALL_VERSIONS;
-
-/// A body that comes as the test sends it.
-struct Parts(mpsc::Receiver<Result<Frame<Bytes>, std::io::Error>>);
-
-impl hyper::body::Body for Parts {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.0.poll_recv(cx)
-    }
-}
-
-fn parts() -> (mpsc::Sender<Result<Frame<Bytes>, std::io::Error>>, Body) {
-    let (send, receive) = mpsc::channel(1);
-    (send, Parts(receive).boxed())
-}
 
 #[tokio::test]
 async fn a_request_reaches_a_server_as_one_of_http1() {

@@ -255,7 +255,7 @@ async fn hostile_clients_by_the_dozen_cost_others_little_and_leave_nothing_behin
     assert_eq!(good.get("/").await.text(), "a");
     let (files, memory) = (proxy.files(), proxy.memory());
     let address = proxy.address;
-    let hostile: Vec<_> = (0..24)
+    let hostile: Vec<_> = (0..12)
         .map(|number| {
             tokio::spawn(async move {
                 let mut frames = Frames::connect(address).await;

@@ -1,7 +1,7 @@
 //! The client's end of the connection.
 //!
-//! Owns the look at its first bytes, which say whether it is HTTP/2 in clear, and tells the
-//! client's state when bytes come in. The look costs no system call: HTTP/1 reads as ever, and
+//! Owns the look at its first bytes, which say whether it is HTTP/2 in clear, and the meter of what
+//! HTTP/2 clients send. The look costs no system call: HTTP/1 reads as ever, and
 //! what it reads first is held back only where it begins like HTTP/2.
 
 use std::{
@@ -28,7 +28,13 @@ pub(crate) struct ClientIo {
     first: First,
     /// HTTP/2: whether what comes in is of use.
     metered: bool,
+    /// And how much came in since others had a turn.
+    unshared: usize,
 }
+
+/// What one HTTP/2 client may send before the worker's others have a turn: a small frame costs as
+/// much to read as a large one.
+const SHARE: usize = 32 * 1024;
 
 /// How far the look at the first bytes has come.
 enum First {
@@ -42,12 +48,18 @@ enum First {
 impl ClientIo {
     /// HTTP/1, or HTTP/2 if the client begins so.
     pub(crate) fn in_clear(socket: TcpStream, client: Arc<Client>) -> Self {
-        Self { stream: Stream::Clear(socket), client, first: First::Look(0), metered: false }
+        Self {
+            stream: Stream::Clear(socket),
+            client,
+            first: First::Look(0),
+            metered: false,
+            unshared: 0,
+        }
     }
 
     /// The version was agreed on.
     pub(crate) fn over_tls(stream: Stream, client: Arc<Client>) -> Self {
-        Self { stream, client, first: First::Done, metered: false }
+        Self { stream, client, first: First::Done, metered: false, unshared: 0 }
     }
 
     /// Its HTTP/2 begins.
@@ -64,11 +76,11 @@ impl ClientIo {
                     let seen = *seen;
                     let before = buf.filled().len();
                     ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-                    self.client.bytes_came();
                     self.first = look(seen, &buf.filled()[before..]);
                     if matches!(self.first, First::Done) {
                         return Poll::Ready(Ok(()));
                     }
+                    self.client.bytes_came();
                     buf.set_filled(before);
                     if matches!(&self.first, First::Replay(held) if held.starts_with(PREFACE)) {
                         // Whoever reads here reads no more: see `connection::serve`.
@@ -97,9 +109,16 @@ impl ClientIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.unshared > SHARE {
+            self.unshared = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if self.client.bears(buf.filled().len() - before) {
+        let count = buf.filled().len() - before;
+        self.unshared += count;
+        if self.client.bears(count) {
             return Poll::Ready(Ok(()));
         }
         tracing::debug!(peer = %self.client.peer, "an HTTP/2 client sends what is of no use");
@@ -132,11 +151,7 @@ impl AsyncRead for ClientIo {
         if self.metered {
             return self.read_metered(cx, buf);
         }
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_ready() {
-            self.client.bytes_came();
-        }
-        read
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Request, header, header::HeaderValue};
+use hyper::{Method, Request, Response, body::Incoming, header, header::HeaderValue};
 use tokio::time::timeout;
 
 use super::{HealthSettings, Reach};
 use crate::{
     backend::Backend,
     body::Upload,
+    multiplex,
     pool::{self, Upstream},
     roster::Roster,
 };
@@ -69,8 +70,13 @@ impl Count {
 /// Over a connection of its own, since a server that takes no new ones is down.
 async fn probe(backend: &Backend, settings: &HealthSettings, reach: &Reach) -> Result<(), String> {
     let Reach { limits, tls } = reach;
-    let upstream = pool::connect(backend, limits, tls).await.map_err(pool::reason)?;
-    let Upstream { mut sender, connection, .. } = *upstream;
+    if backend.speaks_http2() {
+        return probe_http2(backend, settings, reach).await;
+    }
+    let upstream = pool::connect(backend, limits, tls).await;
+    let upstream = upstream.map_err(|error| pool::reason(&error))?;
+    let Upstream { mut sender, connection, expected, .. } = *upstream;
+    expected.response_to(&Method::GET);
     let mut request = Request::new(Upload::empty());
     *request.uri_mut() = settings.path.clone().into();
     let headers = request.headers_mut();
@@ -88,6 +94,32 @@ async fn probe(backend: &Backend, settings: &HealthSettings, reach: &Reach) -> R
             answer.await
         }
     };
+    verdict(answer)
+}
+
+async fn probe_http2(
+    backend: &Backend,
+    settings: &HealthSettings,
+    reach: &Reach,
+) -> Result<(), String> {
+    let opened = multiplex::open(backend, &reach.limits, &reach.tls).await;
+    let (mut sender, connection) = opened.map_err(|error| pool::reason(&error))?;
+    let mut request = Request::new(Upload::empty());
+    let url = format!("{}{}", backend.url(), settings.path);
+    *request.uri_mut() = url.parse().map_err(|_| format!("nobody can be asked for {url}"))?;
+    request.headers_mut().insert(header::USER_AGENT, AGENT);
+    let answer = pin!(sender.send_request(request));
+    tokio::select! {
+        biased;
+        answer = answer => verdict(answer),
+        ended = connection => match ended {
+            Ok(()) => Err("it gives no answer".to_owned()),
+            Err(error) => Err(format!("it gives no answer: {error}")),
+        }
+    }
+}
+
+fn verdict(answer: hyper::Result<Response<Incoming>>) -> Result<(), String> {
     match answer {
         Ok(response) if response.status().is_server_error() => {
             Err(format!("it answers {}", response.status()))

@@ -1,23 +1,48 @@
 //! HTTP/2 in tests: a client that behaves, and one that sends what frames it likes.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::{
     Request, Response,
-    body::Incoming,
+    body::{Frame as BodyFrame, Incoming},
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::mpsc,
 };
 
 use super::{Wire, within};
 
 pub type Body = BoxBody<Bytes, std::io::Error>;
+
+/// A body that comes as the test sends it.
+struct Parts(mpsc::Receiver<Result<BodyFrame<Bytes>, std::io::Error>>);
+
+impl hyper::body::Body for Parts {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, std::io::Error>>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+pub fn parts() -> (mpsc::Sender<Result<BodyFrame<Bytes>, std::io::Error>>, Body) {
+    let (send, receive) = mpsc::channel(1);
+    (send, Parts(receive).boxed())
+}
 
 /// A client on one connection.
 #[derive(Clone)]
@@ -104,6 +129,15 @@ impl Frames {
         frames.wire.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
         frames.send(SETTINGS, 0, 0, &[]).await;
         frames
+    }
+
+    /// The server's end; none: nobody of HTTP/2 is there.
+    pub async fn accept(mut wire: Wire) -> Option<Self> {
+        wire.read_exact(24).await.ok()?;
+        let mut frames = Self { wire };
+        frames.send(SETTINGS, 0, 0, &[]).await;
+        frames.send(SETTINGS, ACK, 0, &[]).await;
+        Some(frames)
     }
 
     pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {

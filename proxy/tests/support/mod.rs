@@ -351,6 +351,11 @@ impl Recorder {
     pub fn record(&self, head: Head) {
         self.0.lock().unwrap().push(head);
     }
+
+    /// The same for what has no head of HTTP/1.
+    pub fn note(&self, what: &str) {
+        self.record(Head { start: what.to_owned(), fields: Vec::new() });
+    }
 }
 
 pub async fn answer_with(name: &'static str, mut wire: Wire, recorder: Recorder) {
