@@ -10,6 +10,7 @@ mod meter;
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
+    io::ErrorKind,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -19,13 +20,17 @@ use std::{
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Sleep};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    time::{Sleep, timeout},
+};
 
 pub(crate) use self::{io::ClientIo, meter::Meter};
 use crate::{
     client::{Admission, Client, Phase},
     clock::Tick,
-    proxy,
+    proxy, proxy_protocol,
     scan::{Requests, Scanned},
     stream::Stream,
     worker::Worker,
@@ -37,10 +42,21 @@ pub(crate) type Http1Io = TokioIo<Scanned<ClientIo, Requests>>;
 /// Serves a client, from its first byte on, until it, we, or the time ends it.
 pub(crate) async fn open(
     worker: Arc<Worker>,
-    socket: TcpStream,
-    peer: SocketAddr,
+    mut socket: TcpStream,
+    mut peer: SocketAddr,
     admission: Admission,
 ) {
+    if worker.proxy.is_announced(peer.ip()) {
+        let header = Box::pin(proxy_protocol::read(&mut socket));
+        match timeout(worker.proxy.limits.handshake, header).await {
+            Ok(Ok(client)) => peer = client.unwrap_or(peer),
+            Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => {
+                return tracing::warn!(%peer, %error, "no PROXY protocol header");
+            }
+            // It may only have looked whether we are there.
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
     let Some(acceptor) = &worker.proxy.acceptor else {
         let client = Client::new(worker, peer, false, admission);
         let io = ClientIo::in_clear(socket, Arc::clone(&client));
@@ -240,7 +256,7 @@ async fn say_too_slow(mut stream: ClientIo) {
     const ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\
         Rondel-Error: request-timeout\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\r\n\
         the request did not arrive in time\n";
-    let written = tokio::time::timeout(Duration::from_secs(1), async {
+    let written = timeout(Duration::from_secs(1), async {
         stream.write_all(ANSWER).await?;
         stream.shutdown().await
     });

@@ -44,6 +44,7 @@ mod worker;
 mod client;
 mod record;
 mod scan;
+mod proxy_protocol;
 mod connection;
 mod proxy;
 mod framing;

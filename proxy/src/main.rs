@@ -131,6 +131,7 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
             algorithm = summary.algorithm,
             sessions = summary.sessions,
             tls = summary.tls,
+            proxy_protocol = summary.proxy_protocol,
             access_log = summary.access_log,
             "listening"
         );

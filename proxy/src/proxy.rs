@@ -3,6 +3,7 @@
 //! Owns the order of the steps. Each step is a file of its own.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
@@ -35,6 +36,8 @@ pub struct Proxy {
     pub(crate) affinity: Affinity,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub(crate) proxy_protocol: Vec<IpNet>,
     pub(crate) host: HostPolicy,
     /// None: clients come in clear.
     pub(crate) acceptor: Option<Acceptor>,
@@ -75,6 +78,7 @@ impl Proxy {
             affinity: settings.affinity,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
+            proxy_protocol: settings.proxy_protocol,
             host: settings.host,
             acceptor: acceptor.map_err(SetupError::Tls)?,
             connector,
@@ -86,6 +90,11 @@ impl Proxy {
             access_log: OnceLock::new(),
             workers: Mutex::default(),
         }))
+    }
+
+    /// Whether this peer names its clients by the PROXY protocol.
+    pub(crate) fn is_announced(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol.iter().any(|net| net.contains(&peer.to_canonical()))
     }
 
     /// The servers, to be looked at and changed.

@@ -201,6 +201,11 @@ pub struct Args {
     #[arg(long, value_name = "CIDR", env = "RONDEL_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_net, help_heading = "Requests")]
     trusted_proxy: Vec<IpNet>,
 
+    /// Connections of these clients, and no others, begin with a PROXY protocol header (v1 or v2),
+    /// which names the real client; may be repeated
+    #[arg(long, value_name = "CIDR", env = "RONDEL_PROXY_PROTOCOL", value_delimiter = ',', value_parser = parse_net, help_heading = "Requests")]
+    proxy_protocol: Vec<IpNet>,
+
     /// The Host that a server sees: the client's, or its own
     #[arg(
         long,
@@ -384,6 +389,8 @@ pub struct Settings {
     pub roots: Roots,
     /// Clients whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub proxy_protocol: Vec<IpNet>,
     /// See [`HostPolicy`].
     pub host: HostPolicy,
     /// Threads that serve.
@@ -421,6 +428,7 @@ impl Settings {
             certificates: None,
             roots: Roots::of_system(),
             trusted: Vec::new(),
+            proxy_protocol: Vec::new(),
             host: HostPolicy::Pass,
             workers: NonZeroUsize::MIN,
             drain: Duration::from_secs(30),
@@ -489,6 +497,7 @@ impl TryFrom<Args> for Settings {
             certificates,
             roots,
             trusted: args.trusted_proxy,
+            proxy_protocol: args.proxy_protocol,
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),
             drain: args.drain,

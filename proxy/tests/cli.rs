@@ -75,6 +75,7 @@ fn bad_usage_ends_with_64() {
         &["--session-cookie", "a b"],
         &["--session-header", "a b"],
         &["--trusted-proxy", "10.0.0.0/40"],
+        &["--proxy-protocol", "all"],
         &["--redis", "nonsense"],
         &["--algorithm", "fastest"],
         &["--sigma-z0", "-1"],

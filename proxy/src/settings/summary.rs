@@ -13,6 +13,7 @@ pub struct Summary {
     pub algorithm: String,
     pub sessions: &'static str,
     pub tls: String,
+    pub proxy_protocol: String,
     pub access_log: String,
 }
 
@@ -32,6 +33,13 @@ impl Settings {
                 None => "off".to_owned(),
                 Some(certificates) if certificates.count() == 1 => "1 certificate".to_owned(),
                 Some(certificates) => format!("{} certificates", certificates.count()),
+            },
+            proxy_protocol: match &self.proxy_protocol[..] {
+                [] => "off".to_owned(),
+                nets => {
+                    let nets: Vec<_> = nets.iter().map(ToString::to_string).collect();
+                    format!("from {}", nets.join(", "))
+                }
             },
             access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
         }
