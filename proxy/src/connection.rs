@@ -142,25 +142,24 @@ enum Next {
 struct Watch<'c, S> {
     client: &'c Client,
     stop: Pin<&'c mut S>,
-    stop_awaited: bool,
-    stop_obeyed: bool,
+    stopping: Stopping,
     alarm: Alarm,
     closing: bool,
     http2: bool,
 }
 
+/// How far the signal to stop has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    Unasked,
+    Awaited,
+    Obeyed,
+}
+
 impl<'c, S: Future<Output = ()>> Watch<'c, S> {
     fn new(client: &'c Client, stop: Pin<&'c mut S>) -> Self {
-        let alarm = Alarm::default();
-        Self {
-            client,
-            stop,
-            stop_awaited: false,
-            stop_obeyed: false,
-            alarm,
-            closing: false,
-            http2: false,
-        }
+        let (stopping, alarm) = (Stopping::Unasked, Alarm::default());
+        Self { client, stop, stopping, alarm, closing: false, http2: false }
     }
 
     /// HTTP/2 can say that it ends, and answers what was sent before the client heard of it.
@@ -169,8 +168,8 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Next {
-        if self.stop_is_given(cx) && !self.stop_obeyed {
-            self.stop_obeyed = true;
+        if self.stopping != Stopping::Obeyed && self.stop_is_given(cx) {
+            self.stopping = Stopping::Obeyed;
             match self.client.phase() {
                 Phase::Busy => return Next::FinishAndClose,
                 Phase::Idle if self.http2 => {
@@ -210,10 +209,10 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
     /// A task's waker does not change: awaiting the signal once is enough to be woken by it, and
     /// later calls cost a load.
     fn stop_is_given(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.stop_awaited {
+        if self.stopping == Stopping::Awaited {
             return self.client.worker.stop.is_draining();
         }
-        self.stop_awaited = true;
+        self.stopping = Stopping::Awaited;
         self.stop.as_mut().poll(cx).is_ready()
     }
 }

@@ -3,6 +3,8 @@
 //! Owns the exchange with a server up to the head of its response, and the rules of when a request
 //! may be sent again (RFC 9110, 9.2.2). Never looks at what is in a message.
 
+mod http2;
+
 use std::{
     error::Error as _,
     future::{Future, poll_fn},
@@ -16,13 +18,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::uri::Scheme;
 use http_body::Body as _;
 use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Incoming,
-    client::conn::{TrySendError, http2},
-    header::HOST,
+    Method, Request, Response, StatusCode, body::Incoming, client::conn::TrySendError, header::HOST,
 };
 
 use crate::{
@@ -32,7 +30,7 @@ use crate::{
     error::Failure,
     framing, headers,
     health::Outcome,
-    multiplex::{self, Lease},
+    multiplex::Lease,
     pool::{self, Connection, Upstream},
     roster::Roster,
     settings::HostPolicy,
@@ -170,7 +168,7 @@ async fn attempt(
     fresh: bool,
 ) -> Result<(Response<Incoming>, Link), Lost> {
     if backend.speaks_http2() {
-        return Box::pin(attempt_shared(exchange, backend, slot)).await;
+        return Box::pin(http2::attempt(exchange, backend, slot)).await;
     }
     let worker = &exchange.client().worker;
     while !fresh && let Some(idle) = pool::take(backend, worker.clock.now()) {
@@ -219,87 +217,6 @@ async fn send(
         }
         None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
         None => Err(Lost::Final(Failure::Timeout)),
-    }
-}
-
-/// The same with a server that speaks HTTP/2, over a connection that others use too.
-async fn attempt_shared(
-    exchange: &Exchange,
-    backend: &Arc<Backend>,
-    slot: &mut Slot,
-) -> Result<(Response<Incoming>, Link), Lost> {
-    /// A connection that is closing may be found so only when it is used.
-    const TRIES: u32 = 3;
-    let scheme = if backend.is_https() { Scheme::HTTPS } else { Scheme::HTTP };
-    let request = slot.as_mut().ok_or(Lost::Final(Failure::Cut))?;
-    headers::to_http2(request, scheme).map_err(Lost::Final)?;
-    let mut tries = 0;
-    let sent = loop {
-        tries += 1;
-        let leased = multiplex::lease(backend, &exchange.client().worker).await;
-        let (sender, lease) = match leased {
-            Ok(leased) => leased,
-            Err(failure) => break Err(Lost::NeverSent(failure)),
-        };
-        match send_shared(exchange, sender, lease, slot).await {
-            Err(Lost::NeverSent(_)) if tries < TRIES => {}
-            sent => break sent,
-        }
-    };
-    if let Some(request) = slot {
-        headers::to_http1(request);
-    }
-    sent
-}
-
-async fn send_shared(
-    exchange: &Exchange,
-    mut sender: http2::SendRequest<Upload>,
-    lease: Lease,
-    slot: &mut Slot,
-) -> Result<(Response<Incoming>, Link), Lost> {
-    let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
-    exchange.await_server();
-    let mut answer = pin!(sender.try_send_request(request));
-    let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Pending if exchange.has_expired() => Poll::Ready(None),
-        polled => polled.map(Some),
-    });
-    match outcome.await {
-        Some(Ok(response)) => {
-            framing::check_response(&response).map_err(Lost::Final)?;
-            let over = response.body().is_end_stream();
-            Ok((response, if over { Link::Done } else { Link::Shared(lease) }))
-        }
-        Some(Err(mut error)) => {
-            *slot = error.take_message();
-            if slot.is_some() {
-                return Err(Lost::NeverSent(Failure::Cut));
-            }
-            Err(lost_shared(&error.into_error()))
-        }
-        None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
-        None => Err(Lost::Final(Failure::Timeout)),
-    }
-}
-
-/// Why there is no response, from what HTTP/2 says of the stream.
-fn lost_shared(error: &hyper::Error) -> Lost {
-    tracing::debug!(?error, "no response");
-    let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
-        return Lost::Unanswered;
-    };
-    let unseen = cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM);
-    if cause.is_remote() && unseen {
-        // A GOAWAY ends only the streams that it does not count among the processed ones.
-        Lost::Refused
-    } else if cause.is_library() {
-        Lost::Final(Failure::BadResponse)
-    } else if cause.is_reset() && !cause.is_remote() {
-        // The body that we were sending broke off: it is the client's.
-        Lost::Final(Failure::RequestBody)
-    } else {
-        Lost::Unanswered
     }
 }
 

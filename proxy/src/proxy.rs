@@ -37,7 +37,7 @@ pub struct Proxy {
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
     /// Whose connections begin with a PROXY protocol header.
-    pub(crate) proxy_protocol: Vec<IpNet>,
+    pub(crate) announcers: Vec<IpNet>,
     pub(crate) host: HostPolicy,
     /// None: clients come in clear.
     pub(crate) acceptor: Option<Acceptor>,
@@ -78,7 +78,7 @@ impl Proxy {
             affinity: settings.affinity,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
-            proxy_protocol: settings.proxy_protocol,
+            announcers: settings.proxy_protocol,
             host: settings.host,
             acceptor: acceptor.map_err(SetupError::Tls)?,
             connector,
@@ -94,7 +94,7 @@ impl Proxy {
 
     /// Whether this peer names its clients by the PROXY protocol.
     pub(crate) fn is_announced(&self, peer: IpAddr) -> bool {
-        self.proxy_protocol.iter().any(|net| net.contains(&peer.to_canonical()))
+        self.announcers.iter().any(|net| net.contains(&peer.to_canonical()))
     }
 
     /// The servers, to be looked at and changed.

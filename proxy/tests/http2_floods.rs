@@ -1,7 +1,5 @@
 //! HTTP/2 with clients that mean harm: each costs its own connection, and nobody else anything.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
-
 mod support;
 
 use std::time::Duration;

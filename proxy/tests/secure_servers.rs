@@ -1,7 +1,5 @@
 //! TLS with servers.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
-
 mod support;
 
 use std::time::Duration;

@@ -198,7 +198,7 @@ const QUIET: Duration = Duration::from_millis(200);
 /// Keeps the certificates in line with their files, for as long as `asked` has a sender. A message
 /// there asks for a reload at once.
 pub async fn follow(certificates: Certificates, mut asked: mpsc::Receiver<()>) {
-    let (tell, mut changes) = mpsc::channel(1);
+    let (tell, mut events) = mpsc::channel(1);
     let mut watch = Watch::new(tell);
     let mut failed = None;
     loop {
@@ -209,11 +209,11 @@ pub async fn follow(certificates: Certificates, mut asked: mpsc::Receiver<()>) {
                 Some(()) => true,
                 None => return,
             },
-            _ = changes.recv() => false,
+            _ = events.recv() => false,
             () = tokio::time::sleep(LOOK) => false,
         };
         if !ask {
-            while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
+            while let Ok(Some(())) = timeout(QUIET, events.recv()).await {}
         }
         match certificates.read_again() {
             Ok(changed) => {

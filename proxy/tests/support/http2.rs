@@ -179,7 +179,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The code that a GOAWAY or a RST_STREAM carries.
+/// The code that a GOAWAY or a `RST_STREAM` carries.
 pub fn code(frame: &Frame) -> u32 {
     let at = if frame.kind == GOAWAY { 4 } else { 0 };
     u32::from_be_bytes(frame.payload[at..at + 4].try_into().unwrap())
@@ -198,17 +198,16 @@ pub fn head(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn string(block: &mut Vec<u8>, text: &str) {
-    match u8::try_from(text.len()) {
-        Ok(length @ ..127) => block.push(length),
-        _ => {
-            block.push(127);
-            let mut rest = text.len() - 127;
-            while rest >= 128 {
-                block.push(u8::try_from(rest % 128).unwrap() | 128);
-                rest /= 128;
-            }
-            block.push(u8::try_from(rest).unwrap());
+    if let Ok(length @ ..127) = u8::try_from(text.len()) {
+        block.push(length);
+    } else {
+        block.push(127);
+        let mut rest = text.len() - 127;
+        while rest >= 128 {
+            block.push(u8::try_from(rest % 128).unwrap() | 128);
+            rest /= 128;
         }
+        block.push(u8::try_from(rest).unwrap());
     }
     block.extend(text.as_bytes());
 }
