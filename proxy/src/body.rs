@@ -73,6 +73,31 @@ impl Body for Upload {
     }
 }
 
+/// The same on its way to a server that speaks HTTP/2. A type of its own keeps what hyper does for
+/// HTTP/1 compiled for that alone, which is measurably faster.
+#[derive(Debug)]
+pub(crate) struct Http2Upload(pub(crate) Upload);
+
+impl Body for Http2Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
 /// A response's body on its way to the client, ours or a server's.
 pub(crate) struct Payload {
     source: Source,

@@ -141,7 +141,7 @@ impl Client {
     pub(crate) fn stream(self: &Arc<Self>) -> Arc<Self> {
         self.streams.fetch_add(1, Ordering::Relaxed);
         self.meter.request();
-        self.enter(Phase::Busy, NO_DEADLINE);
+        self.enter(Phase::Busy, self.stall());
         Arc::new(Self {
             worker: Arc::clone(&self.worker),
             peer: self.peer,
@@ -244,7 +244,14 @@ impl Client {
     pub(crate) fn body_moved(&self, bytes: usize) {
         if let Place::Stream(connection) = &self.place {
             connection.meter.moved(bytes);
+            connection.deadline.store(connection.stall(), Ordering::Relaxed);
         }
+    }
+
+    /// HTTP/2: when it is certain that no request moves because the client does not read. Those that
+    /// wait for a server end before that.
+    fn stall(&self) -> Tick {
+        self.worker.clock.after(self.worker.proxy.limits.response * 2)
     }
 
     /// The client no longer wants the answer to this request.

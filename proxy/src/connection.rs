@@ -84,7 +84,7 @@ pub(crate) async fn open(
 async fn serve(io: ClientIo, client: Arc<Client>) {
     let service = service_fn(|request| {
         let client = Arc::clone(&client);
-        async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
+        async move { Ok::<_, Infallible>(proxy::answer::<false>(client, request).await) }
     });
     let limit = client.worker.proxy.limits.head_bytes;
     let stream = Scanned::new(io, Requests::new(Arc::clone(&client)), limit);
@@ -198,6 +198,8 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
                 self.client.linger();
                 Next::FinishAndClose
             }
+            // Nothing moves, since the client does not read what it asked for.
+            Phase::Busy if self.http2 => Next::End(End::Closed),
             // The one who waits sees it when polled.
             Phase::Busy | Phase::Http2 => {
                 self.client.expire();

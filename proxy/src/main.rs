@@ -178,7 +178,8 @@ async fn play_missing_servers(settings: &Settings) -> Vec<DemoServer> {
     if !settings.demo {
         return Vec::new();
     }
-    let servers = settings.servers.iter();
+    // Those that are played speak HTTP/1, in clear.
+    let servers = settings.servers.iter().filter(|server| !server.https && !server.h2);
     let named: Vec<_> =
         servers.map(|server| (server.host.clone(), server.port, server.authority())).collect();
     demo::start(&named).await

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::{
     backend::Backend,
-    body::Upload,
+    body::Http2Upload,
     clock::{Tick, ticks},
     error::Failure,
     pool,
@@ -53,7 +53,7 @@ struct Shared {
 
 /// One connection.
 struct Line {
-    sender: SendRequest<Upload>,
+    sender: SendRequest<Http2Upload>,
     /// Knows what the server allows; none: it has ended, and whoever was about to send on it has been
     /// told. Locked only because a task might move; nobody ever waits.
     connection: Arc<Mutex<Option<Connection>>>,
@@ -85,7 +85,7 @@ impl Drop for Lease {
 pub(crate) async fn lease(
     backend: &Arc<Backend>,
     worker: &Arc<Worker>,
-) -> Result<(SendRequest<Upload>, Lease), Failure> {
+) -> Result<(SendRequest<Http2Upload>, Lease), Failure> {
     loop {
         let mut opening = match SHARED.with_borrow_mut(|shared| {
             let shared = shared.entry(backend.serial()).or_default();
@@ -116,7 +116,7 @@ pub(crate) fn sweep(now: Tick) {
 }
 
 impl Shared {
-    fn lease(&mut self) -> Option<(SendRequest<Upload>, Lease)> {
+    fn lease(&mut self) -> Option<(SendRequest<Http2Upload>, Lease)> {
         self.open.retain(|line| !line.sender.is_closed());
         let line = self.open.iter().find(|line| line.has_room())?;
         line.used.fetch_add(1, Ordering::Relaxed);
@@ -180,7 +180,7 @@ impl Line {
     }
 }
 
-type Connection = http2::Connection<TokioIo<Stream>, Upload, TokioExecutor>;
+type Connection = http2::Connection<TokioIo<Stream>, Http2Upload, TokioExecutor>;
 
 /// Opens a connection, which whoever gets it has to poll.
 ///
@@ -191,7 +191,7 @@ pub(crate) async fn open(
     backend: &Backend,
     limits: &Limits,
     tls: &Connector,
-) -> io::Result<(SendRequest<Upload>, Connection)> {
+) -> io::Result<(SendRequest<Http2Upload>, Connection)> {
     let stream = pool::open(backend, limits, tls, true).await?;
     // A server that is gone without a word is found by TCP. Pings of HTTP/2 would find it too, but
     // gRPC servers close connections on which they come often.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Request, Response, StatusCode, Version, body::Incoming, upgrade::OnUpgrade};
+use hyper::{Request, Response, StatusCode, body::Incoming, upgrade::OnUpgrade};
 use ipnet::IpNet;
 use tokio::runtime::Handle;
 
@@ -114,8 +114,15 @@ pub enum SetupError {
     Tls(String),
 }
 
-/// Answers one request, whatever becomes of it.
-pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
+/// Answers one request, whatever becomes of it. Compiled for each version by itself, so that what
+/// one needs is no part of the other.
+pub(crate) async fn answer<const HTTP2: bool>(
+    client: Arc<Client>,
+    mut request: Request<Incoming>,
+) -> Response<Payload> {
+    if HTTP2 {
+        headers::from_http2(&mut request);
+    }
     let mut exchange = client.begin();
     exchange.note(&request);
     match pass(&mut exchange, request).await {
@@ -128,9 +135,6 @@ async fn pass(
     exchange: &mut Exchange,
     mut request: Request<Incoming>,
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
-    if request.version() == Version::HTTP_2 {
-        headers::from_http2(&mut request);
-    }
     exchange.client().check_refusal()?;
     framing::check_request(&request)?;
     let session = match &exchange.proxy().sessions {

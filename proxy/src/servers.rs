@@ -25,7 +25,7 @@ pub struct LineError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each says its meaning in its message")]
 pub enum Problem {
-    #[error("`{0}` is no URL of a server: http(s)://HOST[:PORT] is expected")]
+    #[error("`{0}` is no URL of a server: http://HOST[:PORT] or https://HOST[:PORT] is expected")]
     Scheme(String),
     #[error("a server's URL has no path, query or fragment: `{0}`")]
     Path(String),

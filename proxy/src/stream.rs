@@ -50,7 +50,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Clear(socket) => Pin::new(socket).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Tls(tls) => read_tls(tls, cx, buf),
         }
     }
 }
@@ -64,7 +64,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Clear(socket) => Pin::new(socket).poll_write(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Tls(tls) => write_tls(tls, cx, &[io::IoSlice::new(buf)]),
         }
     }
 
@@ -72,7 +72,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Clear(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Tls(tls) => flush_tls(tls, cx),
         }
     }
 
@@ -91,7 +91,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Clear(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => write_tls(tls, cx, bufs),
         }
     }
 
@@ -102,4 +102,29 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => tls.is_write_vectored(),
         }
     }
+}
+
+// Never a part of their callers: these would fill the caches of who reads and writes in clear.
+
+#[inline(never)]
+fn read_tls(
+    tls: &mut TlsStream<TcpStream>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    Pin::new(tls).poll_read(cx, buf)
+}
+
+#[inline(never)]
+fn write_tls(
+    tls: &mut TlsStream<TcpStream>,
+    cx: &mut Context<'_>,
+    bufs: &[io::IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    Pin::new(tls).poll_write_vectored(cx, bufs)
+}
+
+#[inline(never)]
+fn flush_tls(tls: &mut TlsStream<TcpStream>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    Pin::new(tls).poll_flush(cx)
 }

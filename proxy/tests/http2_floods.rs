@@ -105,6 +105,29 @@ async fn requests_that_are_taken_back_at_once_end_the_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_nothing_of_what_it_asked_for_is_let_go_with_its_servers() {
+    let server = Server::start(|mut wire, recorder| async move {
+        recorder.record(wire.read_head().await.unwrap());
+        wire.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await;
+        while wire.write_some(&[0; 16_000]).await.is_ok() {}
+        recorder.note("gone");
+    })
+    .await;
+    let proxy = TestProxy::start_with(server.line(), |settings| {
+        settings.limits = support::short_limits();
+    })
+    .await;
+    let mut frames = Frames::connect(proxy.address).await;
+    for stream in [1, 3, 5] {
+        frames.send(HEADERS, END_HEADERS | END_STREAM, stream, &head(&GET)).await;
+    }
+    // It reads from its socket, but opens no window.
+    while frames.read().await.is_some() {}
+    until(|| server.hits() == 6).await;
+    until(|| proxy.roster.servers()[0].in_flight() == 0).await;
+}
+
+#[tokio::test]
 async fn a_head_that_never_ends_ends_the_connection() {
     let server = Server::named("a").await;
     let proxy = TestProxy::before(&[&server]).await;

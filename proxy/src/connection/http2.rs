@@ -53,7 +53,7 @@ pub(super) async fn serve(io: ClientIo, client: Arc<Client>) {
 async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Timed> {
     let mut alarm = Alarm::default();
     let mut unfinished = Unfinished(Some(Arc::clone(&client)));
-    let mut answering = pin!(proxy::answer(Arc::clone(&client), request));
+    let mut answering = pin!(proxy::answer::<true>(Arc::clone(&client), request));
     let answered = poll_fn(|cx| {
         loop {
             if let Poll::Ready(response) = answering.as_mut().poll(cx) {

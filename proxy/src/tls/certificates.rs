@@ -17,6 +17,7 @@ use tokio_rustls::{
     TlsAcceptor, TlsStream,
     rustls::{
         ServerConfig,
+        crypto::ring::Ticketer,
         pki_types::{PrivateKeyDer, pem::PemObject as _},
         server::{ClientHello, ResolvesServerCert},
         sign::CertifiedKey,
@@ -169,6 +170,8 @@ impl Acceptor {
         let mut config =
             builder.with_no_client_auth().with_cert_resolver(Arc::new(certificates.clone()));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Clients that come back shake hands in short, and nothing is kept for them here.
+        config.ticketer = Ticketer::new().map_err(|error| error.to_string())?;
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
