@@ -21,7 +21,7 @@ use std::{
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     backend::Backend,
@@ -164,7 +164,16 @@ async fn connect(backend: &Backend, limits: &Limits, tls: &Connector) -> io::Res
             tracing::debug!(server = id, %error, "an HTTP/2 connection ended");
         }
     });
-    Ok(Line { sender, connection, used: Arc::default(), unused_since: None })
+    let line = Line { sender, connection, used: Arc::default(), unused_since: None };
+    // What would be sent before the server has said how much it takes, it might refuse. That is the
+    // first that it says; hyper does not tell when.
+    let said = async {
+        while !line.has_room() && !line.sender.is_closed() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(limits.handshake, said).await.map_err(|_| io::ErrorKind::TimedOut)?;
+    if line.has_room() { Ok(line) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
 }
 
 fn lock(connection: &Mutex<Option<Connection>>) -> MutexGuard<'_, Option<Connection>> {
@@ -175,7 +184,7 @@ impl Line {
     fn has_room(&self) -> bool {
         let used = self.used.load(Ordering::Relaxed);
         lock(&self.connection).as_ref().is_some_and(|connection| {
-            used < connection.current_max_send_streams().clamp(1, MOST_STREAMS)
+            used < connection.current_max_send_streams().min(MOST_STREAMS)
         })
     }
 }
@@ -199,6 +208,7 @@ pub(crate) async fn open(
     SockRef::from(stream.socket()).set_tcp_keepalive(&probe)?;
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        .initial_max_send_streams(0)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))

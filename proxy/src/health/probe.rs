@@ -4,6 +4,7 @@
 //! up again after two successes, so that one lost packet, or one lucky answer, changes nothing.
 
 use std::{
+    error::Error as _,
     pin::pin,
     sync::{Arc, Weak},
     time::Duration,
@@ -111,12 +112,24 @@ async fn probe_http2(
     let answer = pin!(sender.send_request(request));
     tokio::select! {
         biased;
-        answer = answer => verdict(answer),
+        answer = answer => match answer {
+            Err(error) if is_reset_by_server(&error) => Ok(()),
+            answer => verdict(answer),
+        },
         ended = connection => match ended {
             Ok(()) => Err("it gives no answer".to_owned()),
             Err(error) => Err(format!("it gives no answer: {error}")),
         }
     }
+}
+
+/// gRPC servers may answer so what is no call of theirs: they are there, and speak HTTP/2.
+fn is_reset_by_server(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let refused = cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        cause.is_reset() && cause.is_remote() && !refused
+    })
 }
 
 fn verdict(answer: hyper::Result<Response<Incoming>>) -> Result<(), String> {
