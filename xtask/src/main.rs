@@ -5,10 +5,15 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
 mod browser;
+mod chart;
+mod drawings;
 mod histories;
 mod lint;
 mod models;
 mod mutants;
+mod record;
+mod regress;
+mod report;
 mod rules;
 mod run;
 mod sanitize;
@@ -38,10 +43,17 @@ const COMMANDS: &[Command] = &[
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
-    ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
+    (
+        "report",
+        "[--draw | STUDY...]",
+        "the studies of the ring, and their charts, ~8 min",
+        report::all,
+    ),
+    ("regress", "[--strict]", "picks and updates against the record, ~2 min", regress::all),
+    ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
-    ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
-    ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
+    ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
+    ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];
 
 fn main() -> ExitCode {
