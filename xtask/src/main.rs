@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
+mod bench_proxy;
 mod browser;
 mod chart;
 mod drawings;
@@ -51,6 +52,12 @@ const COMMANDS: &[Command] = &[
     ),
     ("regress", "[--strict]", "picks and updates against the record, ~2 min", regress::all),
     ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
+    (
+        "bench-proxy",
+        "[FLAG...]",
+        "the proxy beside haproxy, nginx and pingora, ~15 min",
+        bench_proxy::all,
+    ),
     ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
