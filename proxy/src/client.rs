@@ -67,6 +67,8 @@ pub(crate) struct Client {
     deadline: AtomicU32,
     uploading: AtomicBool,
     gate: AtomicU8,
+    /// Whether the last whole URL that it asked for ended with its host.
+    without_path: AtomicBool,
     /// Why what the client sent was not given to hyper.
     refusal: OnceLock<Failure>,
     _open: OpenConnection,
@@ -98,6 +100,7 @@ impl Client {
             deadline: AtomicU32::new(NO_DEADLINE),
             uploading: AtomicBool::new(false),
             gate: AtomicU8::new(Gate::Open as u8),
+            without_path: AtomicBool::new(false),
             refusal: OnceLock::new(),
             _permit: permit,
         });
@@ -155,6 +158,15 @@ impl Client {
         let parked = self.gate.load(Ordering::Relaxed) == Gate::Parked as u8;
         let gate = if parked { Gate::Opened } else { Gate::Open };
         self.gate.store(gate as u8, Ordering::Relaxed);
+    }
+
+    /// hyper reads a URL without a path as one of `/`; for OPTIONS it is `*` (RFC 9112, 3.2.4).
+    pub(crate) fn asks_without_path(&self) -> bool {
+        self.without_path.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_without_path(&self, without: bool) {
+        self.without_path.store(without, Ordering::Relaxed);
     }
 
     /// What the client sent is not read. A first reason stands.

@@ -4,7 +4,7 @@
 //! may be sent again (RFC 9110, 9.2.2). Never looks at what is in a message.
 
 use std::{
-    error::Error as _,
+    error::Error,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     backend::{Backend, InFlight},
-    body::Upload,
+    body::{Upload, UploadError},
     client::Exchange,
     error::Failure,
     framing, headers,
@@ -267,7 +267,8 @@ fn lost(
     let read = connection.is_some_and(has_read);
     if error.is_user() || error.is_body_write_aborted() {
         // The body that we were sending broke off: it is the client's.
-        Lost::Final(Failure::RequestBody)
+        let too_large = matches!(cause(&error), Some(UploadError::TooLarge));
+        Lost::Final(if too_large { Failure::BodyTooLarge } else { Failure::RequestBody })
     } else if error.is_parse() || read || was_refused(&error) {
         Lost::Final(Failure::BadResponse)
     } else {
@@ -278,14 +279,17 @@ fn lost(
 /// Whether a part of a response has come.
 fn has_read(ended: Connection) -> bool {
     let parts = ended.into_parts();
-    let (_, held) = parts.io.into_inner().into_parts();
-    !parts.read_buf.is_empty() || !held.is_empty()
+    let stream = parts.io.into_inner();
+    !parts.read_buf.is_empty() || stream.is_within() || !stream.into_parts().1.is_empty()
 }
 
 /// The response came and was not taken (`scan/`).
 fn was_refused(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+    cause::<io::Error>(error).is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
+fn cause<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    error.source().and_then(|cause| cause.downcast_ref())
 }
 
 /// A request that may be sent twice: asking again changes nothing that asking once did not, and

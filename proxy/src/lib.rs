@@ -47,6 +47,7 @@ mod proxy;
 mod framing;
 pub mod session;
 mod headers;
+mod trailers;
 mod trace;
 pub mod policy;
 pub mod roster;

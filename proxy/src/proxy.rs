@@ -99,6 +99,7 @@ async fn pass(
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
     exchange.client().check_refusal()?;
     framing::check_request(&request)?;
+    framing::check_size(&request, &exchange.proxy().limits)?;
     let session = match &exchange.proxy().sessions {
         Some(sessions) => {
             let opened = sessions.open(request.headers()).await;

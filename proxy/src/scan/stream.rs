@@ -55,6 +55,11 @@ impl<S, M: Side> Scanned<S, M> {
         Self { stream, scan: Scan::new(limit), messages, held: Held::default(), end: None }
     }
 
+    /// Whether a message has begun to be read and has not ended.
+    pub(crate) fn is_within(&self) -> bool {
+        !self.scan.is_between()
+    }
+
     /// The connection, and what has come and was not read.
     pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.held.into_rest())

@@ -15,6 +15,8 @@ pub struct Limits {
     pub idle: Duration,
     /// A request's head in bytes.
     pub head_bytes: usize,
+    /// A request's body in bytes; none: any.
+    pub max_body: Option<u64>,
     /// Client connections at once; none: what the open-files limit allows.
     pub connections: Option<usize>,
 }
@@ -27,6 +29,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             head_bytes: 32 * 1024,
+            max_body: None,
             connections: None,
         }
     }
