@@ -40,6 +40,12 @@ const COMMANDS: &[Command] = &[
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
     ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
+    (
+        "compare-http",
+        "",
+        "strange requests at nginx and haproxy too: docs/http.md, ~2 min",
+        test::compare_http,
+    ),
     ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];
@@ -67,6 +73,6 @@ fn main() -> ExitCode {
 fn list() {
     println!("usage: cargo xtask COMMAND\n");
     for (name, takes, what, _) in COMMANDS {
-        println!("  {name:9} {takes:20} {what}");
+        println!("  {name:12} {takes:20} {what}");
     }
 }

@@ -25,6 +25,13 @@ pub(crate) fn policies(_: &[String]) -> Outcome {
     Run::cargo(&format!("{test} policies -- --ignored --nocapture")).check()
 }
 
+/// What other proxies do with the raw requests of the tests; writes `docs/http.md`.
+pub(crate) fn compare_http(_: &[String]) -> Outcome {
+    install("nginx", "-v", "nginx")?;
+    install("haproxy", "-v", "haproxy")?;
+    Run::cargo("test --package rondel-proxy --test compare_http -- --ignored --nocapture").check()
+}
+
 /// Installs a program by the system's package manager where it is missing.
 pub(crate) fn install(program: &str, works: &str, package: &str) -> Outcome {
     if Run::program(program, works).works() {

@@ -172,7 +172,7 @@ impl Held {
         self.bytes.is_empty()
     }
 
-    /// Gives what may be read. False: nothing.
+    /// Gives what may be read. False: there is no room for it.
     fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let count = (self.good - self.read).min(buf.remaining());
         if count == 0 {
@@ -200,7 +200,7 @@ impl<S: AsyncRead + Unpin, M: Side + Unpin> AsyncRead for Scanned<S, M> {
         let this = &mut *self;
         let before = buf.filled().len();
         loop {
-            if this.held.give(buf) {
+            if this.held.read < this.held.good && this.held.give(buf) {
                 return Poll::Ready(Ok(()));
             }
             match this.end {
