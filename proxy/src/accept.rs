@@ -218,7 +218,16 @@ impl Worker {
         // Without it a small answer may wait for the acknowledgement of the one before. It fails
         // only on a connection that is gone, which the first read will tell.
         let _ = stream.set_nodelay(true);
-        let client = Client::new(Arc::clone(self), peer, permit);
+        let peer = peer.ip().to_canonical();
+        let trusted = self.proxy.trusted.iter().any(|net| net.contains(&peer));
+        let seat = match &self.proxy.addresses {
+            Some(addresses) if !trusted => match addresses.enter(peer) {
+                None => return self.numbers().connections_refused.add(1),
+                seat => seat,
+            },
+            _ => None,
+        };
+        let client = Client::new(Arc::clone(self), peer, trusted, (permit, seat));
         tokio::spawn(connection::serve(stream, client));
     }
 }

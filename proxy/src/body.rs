@@ -47,7 +47,6 @@ impl Upload {
         if body.is_end_stream() {
             return Self::empty();
         }
-        exchange.set_uploading(true);
         let room = exchange.proxy().limits.max_body.unwrap_or(u64::MAX);
         Self(Some(Coming { body, progress: exchange.share(), room }))
     }
@@ -66,9 +65,12 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Some(coming) = &mut self.0 else { return Poll::Ready(None) };
-        let Some(frame) = ready!(Pin::new(&mut coming.body).poll_frame(cx)) else {
+        let Poll::Ready(frame) = Pin::new(&mut coming.body).poll_frame(cx) else {
+            coming.progress.waits();
+            return Poll::Pending;
+        };
+        let Some(frame) = frame else {
             coming.progress.moved(0);
-            coming.progress.done();
             return Poll::Ready(None);
         };
         Poll::Ready(Some(frame.map_err(UploadError::Broken).and_then(|part| coming.take(part))))
@@ -88,9 +90,6 @@ impl Coming {
         let count = part.data_ref().map_or(0, Bytes::len);
         self.room = self.room.checked_sub(count as u64).ok_or(UploadError::TooLarge)?;
         self.progress.moved(count);
-        if self.body.is_end_stream() {
-            self.progress.done();
-        }
         if let Some(trailers) = part.trailers_mut() {
             trailers::strip(trailers);
         }
@@ -134,6 +133,7 @@ impl Payload {
     }
 
     pub(crate) fn of_server(download: Download, exchange: Exchange) -> Self {
+        exchange.answers();
         if download.upstream.is_none() {
             exchange.clear_deadline();
         }

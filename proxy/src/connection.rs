@@ -106,6 +106,8 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
             return Next::Wait;
         }
         match self.client.phase() {
+            // An answer that nobody takes would hold a server's connection as well.
+            _ if self.client.has_stopped_reading() => Next::End(End::Closed),
             Phase::Head => Next::End(End::SlowHead),
             // It has had its time to close, too: it does not read our last bytes.
             Phase::Idle if self.closing => Next::End(End::Closed),

@@ -182,6 +182,9 @@ async fn send(
     let outcome = poll_fn(|cx| {
         // The connection runs in the request's own task: no second task, no wake-up between two.
         ended = ended || Pin::new(&mut upstream.connection).poll(cx).is_ready();
+        if upstream.expected.is_full() {
+            exchange.server_is_slow();
+        }
         match answer.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
             Poll::Pending if ended || exchange.has_expired() => Poll::Ready(None),
@@ -199,7 +202,7 @@ async fn send(
                 Err(error) => Err(lost(error, None, slot)),
             }
         }
-        None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
+        None if exchange.awaits_client() => Err(Lost::Final(Failure::RequestTimeout)),
         None => Err(Lost::Final(Failure::Timeout)),
     }
 }

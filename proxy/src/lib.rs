@@ -38,6 +38,7 @@ mod stop;
 
 // The path of a request, in its order.
 mod accept;
+mod addresses;
 mod worker;
 mod client;
 mod record;

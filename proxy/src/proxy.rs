@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     access_log::{AccessLog, Target},
+    addresses::Addresses,
     affinity::{self, Pick},
     body::{Payload, Upload},
     client::{Client, Exchange},
@@ -36,6 +37,8 @@ pub struct Proxy {
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) host: HostPolicy,
     pub(crate) limits: Limits,
+    /// None: each may have any number of connections.
+    pub(crate) addresses: Option<Arc<Addresses>>,
     pub(crate) drain: Duration,
     pub(crate) metrics: Metrics,
     /// Whether a request without a trace begins one.
@@ -67,6 +70,7 @@ impl Proxy {
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
             host: settings.host,
+            addresses: settings.limits.connections_per_address.map(Addresses::new),
             limits: settings.limits,
             drain: settings.drain,
             metrics: Metrics::new(settings.admin.is_some() || settings.access_log.is_some()),

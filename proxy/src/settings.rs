@@ -209,6 +209,9 @@ pub struct Args {
     )]
     host: HostPolicy,
 
+    #[command(flatten)]
+    limits: limits::LimitArgs,
+
     /// Threads that serve [default: one per core]
     #[arg(long, value_name = "N", env = "RONDEL_WORKERS", help_heading = "Process")]
     workers: Option<NonZeroUsize>,
@@ -448,7 +451,7 @@ impl TryFrom<Args> for Settings {
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),
             drain: args.drain,
-            limits: Limits::default(),
+            limits: args.limits.into(),
             admin,
             access_log: args.access_log,
             trace: args.trace == Switch::On,

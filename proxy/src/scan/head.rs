@@ -16,8 +16,10 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// Where the first line that is not complete begins.
     line: usize,
-    /// How far a line's end has been looked for.
+    /// How far its end has been looked for.
     searched: usize,
+    /// How long the name is that it begins with, if all of that has come.
+    name: Option<usize>,
     fields: u8,
     started: bool,
 }
@@ -31,6 +33,9 @@ impl Head {
         mut start_line: impl FnMut(&[u8]) -> Result<Option<Version>, Failure>,
     ) -> Result<Option<usize>, Failure> {
         loop {
+            if self.started {
+                self.look_for_name(bytes);
+            }
             let Some(end) = self.line_end(bytes, limit)? else { return Ok(None) };
             let line = &bytes[self.line..end];
             let next = end + 2;
@@ -46,8 +51,18 @@ impl Head {
             } else if line.is_empty() {
                 return Ok(Some(next));
             } else {
-                self.field(line)?;
+                let name = self.name.take().unwrap_or_default();
+                self.field(line.split_at(name))?;
             }
+        }
+    }
+
+    fn look_for_name(&mut self, bytes: &[u8]) {
+        if self.name.is_none() {
+            let rest = &bytes[self.searched..];
+            let length = rest.iter().position(|byte| !is_token(*byte));
+            self.searched += length.unwrap_or(rest.len());
+            self.name = length.map(|_| self.searched - self.line);
         }
     }
 
@@ -72,12 +87,12 @@ impl Head {
         if self.started { Failure::HeadTooLarge } else { Failure::TargetTooLong }
     }
 
-    fn field(&mut self, line: &[u8]) -> Result<(), Failure> {
+    fn field(&mut self, line: (&[u8], &[u8])) -> Result<(), Failure> {
         if self.fields == MOST_FIELDS {
             return Err(Failure::HeadTooLarge);
         }
         self.fields += 1;
-        let (name, value) = split_field(line)?;
+        let (name, value) = check_field(line)?;
         // By length first: few names get any further.
         if name.len() == b"content-length".len() && name.eq_ignore_ascii_case(b"content-length") {
             self.content_length(value)
@@ -121,10 +136,9 @@ impl Head {
     }
 }
 
-/// `name ":" value`, the value with the space around it.
-fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
-    let end = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
-    match line.split_at(end) {
+/// `name ":" value`, split behind the name.
+fn check_field<'l>(line: (&'l [u8], &'l [u8])) -> Result<(&'l [u8], &'l [u8]), Failure> {
+    match line {
         ([], [b' ' | b'\t', ..]) => Err(Failure::Syntax("a field goes on in a second line")),
         ([], _) => Err(Failure::Syntax("a field has no name")),
         (_, [b' ' | b'\t', ..]) => Err(Failure::Syntax("there is space behind a field's name")),

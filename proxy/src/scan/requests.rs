@@ -64,6 +64,10 @@ impl Side for Requests {
         self.client.park();
     }
 
+    fn written(&mut self, taken: bool) {
+        self.client.reads(taken);
+    }
+
     fn refuse(&mut self, failure: Failure) -> Option<&'static [u8]> {
         self.client.refuse(failure);
         Some(STAND_IN)

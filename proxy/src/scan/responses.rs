@@ -5,7 +5,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use hyper::Method;
@@ -14,9 +14,16 @@ use crate::error::Failure;
 
 use super::{Body, Framing, Messages, Version, stream::Side};
 
-/// What a connection is to bring next, told by whoever sends the request.
+/// What a connection is to bring next, told by whoever sends the request; and what is to be told
+/// of the connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Expected(Arc<AtomicU8>);
+pub(crate) struct Expected(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    kind: AtomicU8,
+    full: AtomicBool,
+}
 
 const NOTHING: u8 = 0;
 const RESPONSE: u8 = 1;
@@ -27,7 +34,12 @@ impl Expected {
     pub(crate) fn response_to(&self, method: &Method) {
         let kind = if method == Method::HEAD { RESPONSE_TO_HEAD } else { RESPONSE };
         // ORDERING: Relaxed here and below; a connection and its requests share one thread.
-        self.0.store(kind, Ordering::Relaxed);
+        self.0.kind.store(kind, Ordering::Relaxed);
+    }
+
+    /// Whether the server does not take what is to be written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.full.load(Ordering::Relaxed)
     }
 }
 
@@ -44,7 +56,7 @@ impl Responses {
     }
 
     fn kind(&self) -> u8 {
-        self.expected.0.load(Ordering::Relaxed)
+        self.expected.0.kind.load(Ordering::Relaxed)
     }
 }
 
@@ -71,7 +83,7 @@ impl Messages for Responses {
             _ => {}
         }
         let to_head = self.kind() == RESPONSE_TO_HEAD;
-        self.expected.0.store(NOTHING, Ordering::Relaxed);
+        self.expected.0.kind.store(NOTHING, Ordering::Relaxed);
         if to_head || matches!(self.status, 204 | 304) {
             return Ok(Body::Length(0));
         }
@@ -86,6 +98,10 @@ impl Side for Responses {
     fn bytes_came(&mut self) {}
 
     fn park(&mut self) {}
+
+    fn written(&mut self, taken: bool) {
+        self.expected.0.full.store(!taken, Ordering::Relaxed);
+    }
 
     /// Whoever awaits it is told by the error.
     fn refuse(&mut self, _: Failure) -> Option<&'static [u8]> {

@@ -27,6 +27,9 @@ pub(crate) trait Side: Messages {
     /// A message waits for the end of the one before. Whoever ends that has the connection polled.
     fn park(&mut self);
 
+    /// What was to be written was taken, or not.
+    fn written(&mut self, taken: bool);
+
     /// A message will not be passed on. Some: what hyper reads in its place; none: an error.
     fn refuse(&mut self, failure: Failure) -> Option<&'static [u8]>;
 }
@@ -230,13 +233,15 @@ impl<S: AsyncRead + Unpin, M: Side + Unpin> AsyncRead for Scanned<S, M> {
     }
 }
 
-impl<S: AsyncWrite + Unpin, M: Unpin> AsyncWrite for Scanned<S, M> {
+impl<S: AsyncWrite + Unpin, M: Side + Unpin> AsyncWrite for Scanned<S, M> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.messages.written(polled.is_ready());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -256,6 +261,8 @@ impl<S: AsyncWrite + Unpin, M: Unpin> AsyncWrite for Scanned<S, M> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.messages.written(polled.is_ready());
+        polled
     }
 }
