@@ -6,14 +6,6 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 
-#[path = "support/cases.rs"]
-mod cases;
-#[path = "support/client.rs"]
-mod client;
-#[path = "support/recorder.rs"]
-mod recorder;
-#[path = "support/strict.rs"]
-mod strict;
 mod support;
 
 use std::{
@@ -24,9 +16,9 @@ use std::{
     time::Duration,
 };
 
-use cases::{RequestCase, bytes, expand};
-use client::{Client, Delivery};
-use recorder::{Recorder, Seen};
+use support::cases::{RequestCase, bytes, expand};
+use support::client::{Client, Delivery};
+use support::recorder::{Recorder, Seen};
 use support::{TestProxy, free_address, within};
 use tokio::{net::TcpStream, time::timeout};
 
@@ -61,7 +53,7 @@ impl Drop for Process {
 #[ignore = "writes a page of the docs, and takes a minute"]
 async fn the_page_says_what_each_does() {
     let contenders = [ours().await, nginx().await, haproxy().await];
-    let cases = cases::requests();
+    let cases = support::cases::requests();
     let mut rows = String::new();
     let mut agreed = 0;
     for case in &cases {

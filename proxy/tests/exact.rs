@@ -3,23 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 
-#[path = "support/cases.rs"]
-mod cases;
-#[path = "support/client.rs"]
-mod client;
-#[path = "support/recorder.rs"]
-mod recorder;
-#[path = "support/strict.rs"]
-mod strict;
 mod support;
 
 use std::time::Duration;
 
-use cases::{RequestCase, ResponseCase, bytes, expand};
-use client::{Client, Delivery};
-use recorder::{CASE, Recorder, Script, Seen};
-use strict::Message;
 use support::TestProxy;
+use support::cases::{RequestCase, ResponseCase, bytes, expand};
+use support::client::{Client, Delivery};
+use support::recorder::{CASE, Recorder, Script, Seen};
+use support::strict::Message;
 use tokio::time::timeout;
 
 /// For one case.
@@ -37,7 +29,7 @@ async fn before(recorder: &Recorder) -> TestProxy {
 
 #[tokio::test]
 async fn requests_are_refused_or_seen_as_they_were_meant() {
-    let cases = cases::requests();
+    let cases = support::cases::requests();
     assert!(cases.len() >= 250, "{}", cases.len());
     let recorder = Recorder::start().await;
     let proxy = before(&recorder).await;
@@ -165,7 +157,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn responses_are_refused_or_passed_on_as_they_were_meant() {
-    let cases = cases::responses();
+    let cases = support::cases::responses();
     assert!(cases.len() >= 80, "{}", cases.len());
     let script = Script::default();
     let recorder = Recorder::start_with(script.clone()).await;

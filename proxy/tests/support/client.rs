@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     strict::{self, Message},
-    support::within,
+    within,
 };
 
 /// How the bytes of a case get to the proxy.

@@ -55,7 +55,37 @@ pub(crate) fn request(bytes: &[u8]) -> Parsed {
     let end = match framing(&message)? {
         Framing::None | Framing::Length(0) => Some(head),
         Framing::Length(length) => by_length(bytes, head, length, &mut message),
-        Framing::Chunked => by_chunks(bytes, head, &mut message)?,
+        Framing::Chunked => by_chunks(bytes, head, false, &mut message)?,
+    };
+    Ok(end.map(|end| (message, end)))
+}
+
+/// The same as a client may write it: as HTTP/1.0, with a whole URL, with extensions in chunks.
+///
+/// # Errors
+///
+/// When no continuation would make it one.
+pub(crate) fn client_request(bytes: &[u8]) -> Parsed {
+    let Some((mut message, head)) = head(bytes)? else { return Ok(None) };
+    let words: Vec<&str> = message.start.split(' ').collect();
+    let [method, target, version @ ("HTTP/1.1" | "HTTP/1.0")] = words[..] else {
+        return err("request line", &message.start);
+    };
+    let visible = |byte| (0x21..0x7f).contains(&byte) && !b"#\"<>".contains(&byte);
+    if method.is_empty() || !method.bytes().all(is_token) || !target.bytes().all(visible) {
+        return err("request line", &message.start);
+    }
+    let old = version == "HTTP/1.0";
+    match message.all("host")[..] {
+        [host] if !host.is_empty() => {}
+        [] if old => {}
+        ref hosts => return err("host", &format!("{hosts:?}")),
+    }
+    let end = match framing(&message)? {
+        Framing::None | Framing::Length(0) => Some(head),
+        Framing::Length(length) => by_length(bytes, head, length, &mut message),
+        Framing::Chunked if old => return err("chunked", "HTTP/1.0"),
+        Framing::Chunked => by_chunks(bytes, head, true, &mut message)?,
     };
     Ok(end.map(|end| (message, end)))
 }
@@ -87,7 +117,7 @@ pub(crate) fn response(bytes: &[u8], to_head: bool, ended: bool) -> Parsed {
     }
     let end = match framing {
         Framing::Length(length) => by_length(bytes, head, length, &mut message),
-        Framing::Chunked => by_chunks(bytes, head, &mut message)?,
+        Framing::Chunked => by_chunks(bytes, head, false, &mut message)?,
         Framing::None => {
             message.body = bytes[head..].to_vec();
             ended.then_some(bytes.len())
@@ -177,13 +207,22 @@ fn by_length(bytes: &[u8], head: usize, length: usize, message: &mut Message) ->
     Some(end)
 }
 
-fn by_chunks(bytes: &[u8], head: usize, message: &mut Message) -> Result<Option<usize>, String> {
+fn by_chunks(
+    bytes: &[u8],
+    head: usize,
+    extended: bool,
+    message: &mut Message,
+) -> Result<Option<usize>, String> {
     let mut at = head;
     loop {
-        let Some((size, data)) = line(bytes, at)? else { return Ok(None) };
-        let digits = text(size);
-        let plain = !size.is_empty() && size.iter().all(u8::is_ascii_hexdigit);
-        let Some(size) = usize::from_str_radix(&digits, 16).ok().filter(|_| plain) else {
+        let Some((line, data)) = line(bytes, at)? else { return Ok(None) };
+        let digits = text(line);
+        let (size, extension) = digits.split_once(';').unwrap_or((&digits, "x"));
+        let size = if digits.contains(';') { size.trim_end_matches([' ', '\t']) } else { size };
+        let named = extension.split(';').all(|part| part.bytes().any(is_token));
+        let plain = (1..=16).contains(&size.len()) && size.bytes().all(|b| b.is_ascii_hexdigit());
+        let allowed = plain && named && (extended || !digits.contains(';'));
+        let Some(size) = usize::from_str_radix(size, 16).ok().filter(|_| allowed) else {
             return err("chunk size", &digits);
         };
         at = data;
