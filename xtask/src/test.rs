@@ -2,7 +2,7 @@
 
 use crate::{
     models,
-    run::{Outcome, Run},
+    run::{Outcome, Run, root},
     steps,
 };
 
@@ -13,6 +13,8 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     // The example backends of `docs/sessions.md` are run in their own languages.
     install("python3", "--version", "python3")?;
     install("node", "--version", "nodejs")?;
+    // The tests of upgrades speak the whole protocol through the proxy.
+    install("/usr/bin/python3", "-m websockets --version", "python3-websockets")?;
     Run::cargo("test --workspace").check()?;
     models::all(&[])?;
     steps::all(&[])
@@ -30,6 +32,35 @@ pub(crate) fn compare_http(_: &[String]) -> Outcome {
     install("nginx", "-v", "nginx")?;
     install("haproxy", "-v", "haproxy")?;
     Run::cargo("test --package rondel-proxy --test compare_http -- --ignored --nocapture").check()
+}
+
+/// Requests with any byte at any place changed, by the tests' judge.
+pub(crate) fn mutate_http(_: &[String]) -> Outcome {
+    let test = "test --release --package rondel-proxy --test mutations -- --ignored --nocapture";
+    Run::cargo(test).check()
+}
+
+/// `slowhttptest`, in each of its modes.
+pub(crate) fn hostile(_: &[String]) -> Outcome {
+    install("slowhttptest", "-h", "slowhttptest")?;
+    Run::cargo("test --package rondel-proxy --test hostile -- --ignored --nocapture").check()
+}
+
+/// Bytes that a fuzzer thinks of, by the tests' judge.
+pub(crate) fn fuzz_http(arguments: &[String]) -> Outcome {
+    let minutes: u64 = match arguments {
+        [] => 10,
+        [minutes, ..] => minutes.parse().map_err(|_| format!("{minutes} is no number"))?,
+    };
+    if !Run::cargo("fuzz --version").works() {
+        Run::cargo("install cargo-fuzz --locked").check()?;
+    }
+    let proxy = root().join("proxy");
+    Run::cargo("+nightly fuzz run requests fuzz/corpus/requests fuzz/seeds --")
+        .args("-dict=fuzz/http.dict -max_len=2048 -timeout=30 -detect_leaks=0")
+        .arg(&format!("-max_total_time={}", minutes * 60))
+        .inside(&proxy)
+        .check()
 }
 
 /// Installs a program by the system's package manager where it is missing.
