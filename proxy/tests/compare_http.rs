@@ -72,8 +72,8 @@ async fn the_page_says_what_each_does() {
     assert!(agreed > 0 && agreed < cases.len());
     let names: Vec<&str> = contenders.iter().map(|c| c.name.as_str()).collect();
     let page = format!(
-        "{HEAD}\nAbout {agreed} of the {} cases all of them agree: all pass it on, or all refuse. \
-         About these they do not:\n\n| case | RFC | {} |\n| --- | --- | --- | --- | --- |\n{rows}",
+        "{HEAD}\nOn {agreed} of the {} cases all of them agree: all pass it on, or all refuse alike. \
+         On these they do not:\n\n| case | RFC | {} |\n| --- | --- | --- | --- | --- |\n{rows}",
         cases.len(),
         names.join(" | ")
     );
@@ -91,9 +91,9 @@ it refuses, or the backend sees exactly what was meant, framed in one way. Here 
 to nginx and haproxy, with the limits of the table (a head of 32 KiB, 100 fields, a body of 64 KiB)
 and otherwise as they come, in front of a backend that writes down what it sees.
 
-*passes* means that the backend saw a well-formed request; *malformed* that what it saw is none by
-the letter of RFC 9112; a number is the status of a refusal; *begins* that the backend saw a part
-before the proxy gave up. A case that others pass is no hole by itself: that depends on who reads it
+*passes* means that the backend saw a well-formed request; *malformed* that it saw one that not every
+server reads the same way, or takes at all; a number is the status of a refusal; *begins* that the
+backend saw a part before the proxy gave up. A case that others pass is no hole by itself: that depends on who reads it
 next. The proxy refuses it because somebody could read it differently.
 ";
 
