@@ -5,7 +5,6 @@
 //! and connections have none. `slowhttptest`, which has other ideas of the same, is run by `cargo
 //! xtask hostile`.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 #![expect(clippy::print_stdout, reason = "the figures are for people")]
 
 mod support;

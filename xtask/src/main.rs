@@ -40,6 +40,9 @@ const COMMANDS: &[Command] = &[
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
     ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
+    ("mutate-http", "", "requests with any byte changed, by one judge, ~10 min", test::mutate_http),
+    ("fuzz-http", "[MINUTES]", "the same, as a fuzzer likes it (nightly), 10 min", test::fuzz_http),
+    ("hostile", "", "slowhttptest at the proxy, which it installs, ~3 min", test::hostile),
     (
         "compare-http",
         "",
