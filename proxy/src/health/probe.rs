@@ -74,8 +74,9 @@ async fn probe(
     limits: &Limits,
 ) -> Result<(), String> {
     let upstream = pool::connect(backend, limits).await.map_err(|error| error.to_string())?;
-    let Upstream { mut sender, connection, .. } = *upstream;
+    let Upstream { mut sender, connection, expected, .. } = *upstream;
     let mut request = Request::new(Upload::empty());
+    expected.response_to(request.method());
     *request.uri_mut() = settings.path.clone().into();
     let headers = request.headers_mut();
     headers.insert(header::HOST, backend.authority().clone());
