@@ -177,8 +177,8 @@ async fn the_limits_end_a_crowd_that_does_not_go_by_itself() {
     let before = proxy.files();
     for (what, count, crowd) in &CROWDS[..5] {
         let members: Vec<_> =
-            (0..*count.min(&200)).map(|_| tokio::spawn(crowd(proxy.address))).collect();
-        until(|| proxy.files() > before + 100).await;
+            (0..*count.min(&100)).map(|_| tokio::spawn(crowd(proxy.address))).collect();
+        until(|| proxy.files() > before + 50).await;
         let began = Instant::now();
         until(|| proxy.files() <= before + 2).await;
         println!("{what}: over after {:?}", began.elapsed());
