@@ -15,14 +15,15 @@ use support::{ProxyProcess, Server, Wire, until};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
+    sync::Mutex,
     time::{Instant, sleep},
 };
 
 const LIMITS: [&str; 8] = [
     "--head-timeout",
-    "2s",
+    "5s",
     "--idle-timeout",
-    "2s",
+    "5s",
     "--max-connections-per-address",
     "2600",
     "--workers",
@@ -32,11 +33,16 @@ const LIMITS: [&str; 8] = [
 const EACH: u64 = 64;
 const TRIES: usize = 4;
 
+/// One crowd at a time: they would be each other's noise.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 type Crowd = fn(SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn connect(to: SocketAddr, from: [u8; 4]) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().ok()?;
     socket.bind((from, 0).into()).ok()?;
+    // Who reads slowly has not much room either.
+    socket.set_recv_buffer_size(4_096).ok()?;
     socket.connect(to).await.ok()
 }
 
@@ -76,7 +82,7 @@ const CROWDS: [(&str, usize, Crowd); 6] = [
             drop(stream);
         })
     }),
-    ("slow readers", 200, |to| {
+    ("slow readers", 100, |to| {
         Box::pin(async move {
             let Some(mut stream) = connect(to, [127, 0, 0, 9]).await else { return };
             let asked = stream.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -114,9 +120,32 @@ async fn p99(proxy: SocketAddr) -> Duration {
     times[times.len() * 99 / 100]
 }
 
+/// Waits until what a crowd asks for at first has been done: until the proxy rests for most of a
+/// fifth of a second.
+async fn settled(proxy: &ProxyProcess) {
+    sleep(Duration::from_millis(500)).await;
+    let mut busy = Duration::MAX;
+    while busy > Duration::from_millis(60) {
+        let before = cpu(proxy);
+        sleep(Duration::from_millis(200)).await;
+        busy = cpu(proxy).saturating_sub(before);
+    }
+}
+
+/// How long it has had a core.
+fn cpu(proxy: &ProxyProcess) -> Duration {
+    let tasks = format!("/proc/{}/task", proxy.child.id().expect("it runs"));
+    let tasks = std::fs::read_dir(tasks).expect("its threads").flatten();
+    let nanos = tasks.filter_map(|task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
 async fn server() -> Server {
     Server::start(|mut wire, _| async move {
-        const LARGE: usize = 8 << 20;
+        const LARGE: usize = 4 << 20;
         while let Some(head) = wire.read_head().await {
             if wire.read_body(&head).await.is_err() {
                 return;
@@ -135,6 +164,7 @@ async fn server() -> Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crowds_of_slow_clients_cost_others_nothing_and_leave_nothing_behind() {
+    let _alone = ALONE.lock().await;
     let server = server().await;
     let mut proxy = ProxyProcess::start(&server.line(), &LIMITS).await;
     proxy.ignore();
@@ -148,7 +178,7 @@ async fn crowds_of_slow_clients_cost_others_nothing_and_leave_nothing_behind() {
         for _ in 0..TRIES {
             let normal = p99(proxy.address).await;
             let members: Vec<_> = (0..count).map(|_| tokio::spawn(crowd(proxy.address))).collect();
-            sleep(Duration::from_millis(500)).await;
+            settled(&proxy).await;
             let crowded = p99(proxy.address).await;
             peak = peak.max(proxy.memory());
             members.iter().for_each(tokio::task::JoinHandle::abort);
@@ -171,6 +201,7 @@ async fn crowds_of_slow_clients_cost_others_nothing_and_leave_nothing_behind() {
 /// What remains is closed by the proxy's own limits, with the crowd still there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_limits_end_a_crowd_that_does_not_go_by_itself() {
+    let _alone = ALONE.lock().await;
     let server = server().await;
     let mut proxy = ProxyProcess::start(&server.line(), &LIMITS).await;
     proxy.ignore();
@@ -189,6 +220,7 @@ async fn the_limits_end_a_crowd_that_does_not_go_by_itself() {
 #[tokio::test]
 #[ignore = "takes two minutes, and needs slowhttptest: `cargo xtask hostile`"]
 async fn slowhttptest_finds_the_service_available_in_each_of_its_modes() {
+    let _alone = ALONE.lock().await;
     let server = server().await;
     let mut proxy = ProxyProcess::start(&server.line(), &["--workers", "1"]).await;
     proxy.ignore();

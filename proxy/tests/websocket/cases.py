@@ -49,7 +49,7 @@ async def serve():
         max_size=1 << 25,
         subprotocols=["one", "two"],
         process_request=refuse,
-        close_timeout=2,
+        close_timeout=30,
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -83,7 +83,7 @@ def cases():
 
 def connect(host, port, path="/", **more):
     more.setdefault("compression", None)
-    return websockets.connect(f"ws://{host}:{port}{path}", max_size=1 << 25, close_timeout=2, **more)
+    return websockets.connect(f"ws://{host}:{port}{path}", max_size=1 << 25, close_timeout=30, **more)
 
 
 def payload(kind, size):
