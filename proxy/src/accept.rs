@@ -226,7 +226,7 @@ impl Worker {
         // Without it a small answer may wait for the acknowledgement of the one before. It fails
         // only on a connection that is gone, which the first read will tell.
         let _ = stream.set_nodelay(true);
-        let admission = Admission { open: OpenConnection::count(self), permit };
+        let admission = Admission { open: OpenConnection::count(self), permit, seat: None };
         tokio::spawn(connection::open(Arc::clone(self), stream, peer, admission));
     }
 }

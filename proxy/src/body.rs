@@ -18,19 +18,38 @@ use crate::{
     client::{Exchange, Progress},
     multiplex::Lease,
     pool::{self, Upstream},
+    trailers,
 };
 
 /// A request's body on its way to a server.
 #[derive(Debug)]
-pub(crate) struct Upload(Option<(Incoming, Progress)>);
+pub(crate) struct Upload(Option<Coming>);
+
+/// What a client still sends.
+#[derive(Debug)]
+struct Coming {
+    body: Incoming,
+    progress: Progress,
+    /// How many more bytes are taken.
+    room: u64,
+}
+
+/// Why a request's body cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error("it is too large")]
+    TooLarge,
+}
 
 impl Upload {
     pub(crate) fn new(body: Incoming, exchange: &Exchange) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
-        exchange.set_uploading(true);
-        Self(Some((body, exchange.share())))
+        let room = exchange.proxy().limits.max_body.unwrap_or(u64::MAX);
+        Self(Some(Coming { body, progress: exchange.share(), room }))
     }
 
     pub(crate) fn empty() -> Self {
@@ -40,36 +59,42 @@ impl Upload {
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((body, progress)) = &mut self.0 else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-        match &frame {
-            Some(Ok(part)) => {
-                progress.moved(part.data_ref().map_or(0, Bytes::len));
-                if body.is_end_stream() {
-                    progress.done();
-                }
-            }
-            None => {
-                progress.moved(0);
-                progress.done();
-            }
-            Some(Err(_)) => {}
-        }
-        Poll::Ready(frame)
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Some(coming) = &mut self.0 else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(&mut coming.body).poll_frame(cx) else {
+            coming.progress.waits();
+            return Poll::Pending;
+        };
+        let Some(frame) = frame else {
+            coming.progress.moved(0);
+            return Poll::Ready(None);
+        };
+        Poll::Ready(Some(frame.map_err(UploadError::Broken).and_then(|part| coming.take(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+        self.0.as_ref().is_none_or(|coming| coming.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.body.size_hint())
+    }
+}
+
+impl Coming {
+    fn take(&mut self, mut part: Frame<Bytes>) -> Result<Frame<Bytes>, UploadError> {
+        let count = part.data_ref().map_or(0, Bytes::len);
+        self.room = self.room.checked_sub(count as u64).ok_or(UploadError::TooLarge)?;
+        self.progress.moved(count);
+        if let Some(trailers) = part.trailers_mut() {
+            trailers::strip(trailers);
+        }
+        Ok(part)
     }
 }
 
@@ -80,12 +105,12 @@ pub(crate) struct Http2Upload(pub(crate) Upload);
 
 impl Body for Http2Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         Pin::new(&mut self.0).poll_frame(cx)
     }
 
@@ -136,6 +161,7 @@ impl Payload {
     }
 
     pub(crate) fn of_server(download: Download, exchange: Exchange) -> Self {
+        exchange.answers();
         if download.upstream.is_none() && download.lease.is_none() {
             exchange.clear_deadline();
         }
@@ -157,7 +183,11 @@ impl Body for Payload {
             Source::Own(text) => Some(Ok(Frame::data(Bytes::from(std::mem::take(text))))),
             Source::Server(download) => ready!(download.poll_frame(&mut this.exchange, cx)),
         };
-        if let Some(Ok(part)) = &frame {
+        let mut frame = frame;
+        if let Some(Ok(part)) = &mut frame {
+            if let Some(trailers) = part.trailers_mut() {
+                trailers::strip(trailers);
+            }
             this.exchange.record.sent(part.data_ref().map_or(0, Bytes::len));
         }
         Poll::Ready(frame)

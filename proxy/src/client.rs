@@ -16,8 +16,9 @@ use hyper::{Request, header::HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    addresses::Seat,
     backend::Backend,
-    clock::Tick,
+    clock::{Tick, ticks},
     connection::Meter,
     error::Failure,
     headers::HostValues,
@@ -71,8 +72,15 @@ pub(crate) struct Client {
     pub(crate) host_values: OnceLock<HostValues>,
     phase: AtomicU8,
     deadline: AtomicU32,
-    uploading: AtomicBool,
+    /// Until when it has to read on, if it is being answered and does not.
+    write_deadline: AtomicU32,
+    /// Since when more of a request's body is waited for.
+    awaited_since: AtomicU32,
+    /// Whether the response has begun.
+    answering: AtomicBool,
     gate: AtomicU8,
+    /// Whether the last whole URL that it asked for ended with its host.
+    without_path: AtomicBool,
     /// Why what the client sent was not given to hyper.
     refusal: OnceLock<Failure>,
     /// HTTP/2: requests that are being answered.
@@ -96,6 +104,7 @@ enum Place {
 pub(crate) struct Admission {
     pub(crate) open: OpenConnection,
     pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) seat: Option<Seat>,
 }
 
 const NO_DEADLINE: Tick = 0;
@@ -109,7 +118,7 @@ impl Client {
         admission: Admission,
     ) -> Arc<Self> {
         let peer = peer.ip().to_canonical();
-        let trusted = worker.proxy.trusted.iter().any(|net| net.contains(&peer));
+        let trusted = worker.proxy.is_trusted(peer);
         let forwarded_for = HeaderValue::try_from(peer.to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         let client = Arc::new(Self {
@@ -121,8 +130,11 @@ impl Client {
             host_values: OnceLock::new(),
             phase: AtomicU8::new(Phase::Idle as u8),
             deadline: AtomicU32::new(NO_DEADLINE),
-            uploading: AtomicBool::new(false),
+            write_deadline: AtomicU32::new(NO_DEADLINE),
+            awaited_since: AtomicU32::new(NO_DEADLINE),
+            answering: AtomicBool::new(false),
             gate: AtomicU8::new(Gate::Open as u8),
+            without_path: AtomicBool::new(false),
             refusal: OnceLock::new(),
             streams: AtomicU32::new(0),
             meter: Meter::default(),
@@ -151,8 +163,11 @@ impl Client {
             host_values: self.host_values.clone(),
             phase: AtomicU8::new(Phase::Busy as u8),
             deadline: AtomicU32::new(NO_DEADLINE),
-            uploading: AtomicBool::new(false),
+            write_deadline: AtomicU32::new(NO_DEADLINE),
+            awaited_since: AtomicU32::new(NO_DEADLINE),
+            answering: AtomicBool::new(false),
             gate: AtomicU8::new(Gate::Open as u8),
+            without_path: AtomicBool::new(false),
             refusal: OnceLock::new(),
             streams: AtomicU32::new(0),
             meter: Meter::default(),
@@ -163,7 +178,8 @@ impl Client {
     /// A request has come; the connection is busy until the returned value is dropped.
     pub(crate) fn begin(self: Arc<Self>) -> Exchange {
         self.enter(Phase::Busy, NO_DEADLINE);
-        self.uploading.store(false, Ordering::Relaxed);
+        self.awaited_since.store(NO_DEADLINE, Ordering::Relaxed);
+        self.answering.store(false, Ordering::Relaxed);
         Exchange { record: Record::begin(&self.worker), client: self }
     }
 
@@ -211,6 +227,15 @@ impl Client {
         let parked = self.gate.load(Ordering::Relaxed) == Gate::Parked as u8;
         let gate = if parked { Gate::Opened } else { Gate::Open };
         self.gate.store(gate as u8, Ordering::Relaxed);
+    }
+
+    /// hyper reads a URL without a path as one of `/`; for OPTIONS it is `*` (RFC 9112, 3.2.4).
+    pub(crate) fn asks_without_path(&self) -> bool {
+        self.without_path.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_without_path(&self, without: bool) {
+        self.without_path.store(without, Ordering::Relaxed);
     }
 
     /// What the client sent is not read. A first reason stands.
@@ -262,10 +287,31 @@ impl Client {
     }
 
     pub(crate) fn deadline(&self) -> Option<Tick> {
-        match self.deadline.load(Ordering::Relaxed) {
-            NO_DEADLINE | PASSED => None,
-            tick => Some(tick),
+        let deadline = match self.deadline.load(Ordering::Relaxed) {
+            NO_DEADLINE | PASSED => Tick::MAX,
+            tick => tick,
+        };
+        let first = match self.write_deadline.load(Ordering::Relaxed) {
+            NO_DEADLINE => deadline,
+            tick => tick.min(deadline),
+        };
+        (first != Tick::MAX).then_some(first)
+    }
+
+    /// What was tried to be written to it was taken, or not.
+    pub(crate) fn reads(&self, does: bool) {
+        if does {
+            self.write_deadline.store(NO_DEADLINE, Ordering::Relaxed);
+        } else if self.write_deadline.load(Ordering::Relaxed) == NO_DEADLINE {
+            let due = self.worker.clock.after(self.worker.proxy.limits.idle);
+            self.write_deadline.store(due, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the deadline that has passed is that for reading on.
+    pub(crate) fn has_stopped_reading(&self) -> bool {
+        let due = self.write_deadline.load(Ordering::Relaxed);
+        due != NO_DEADLINE && self.deadline() == Some(due)
     }
 
     /// Said by the connection's task once the deadline is over.
@@ -282,6 +328,17 @@ impl Client {
     pub(crate) fn hurry(&self) {
         const SOON: Duration = Duration::from_millis(500);
         self.enter(Phase::Idle, self.worker.clock.after(SOON));
+    }
+
+    /// Since when it was waited for, if it was.
+    fn ends_waiting(&self) -> Option<Tick> {
+        match self.awaited_since.load(Ordering::Relaxed) {
+            NO_DEADLINE => None,
+            since => {
+                self.awaited_since.store(NO_DEADLINE, Ordering::Relaxed);
+                Some(since)
+            }
+        }
     }
 
     fn rest(&self) {
@@ -348,13 +405,21 @@ impl Exchange {
         self.client.deadline.load(Ordering::Relaxed) == PASSED
     }
 
-    /// Whether a part of the request's body has yet to come from the client.
-    pub(crate) fn is_uploading(&self) -> bool {
-        self.client.uploading.load(Ordering::Relaxed)
+    /// Whether it is the client that is waited for, with more of its request's body.
+    pub(crate) fn awaits_client(&self) -> bool {
+        self.client.awaited_since.load(Ordering::Relaxed) != NO_DEADLINE
     }
 
-    pub(crate) fn set_uploading(&self, uploading: bool) {
-        self.client.uploading.store(uploading, Ordering::Relaxed);
+    /// The server does not take what has come of the body, so nobody waits for the client.
+    pub(crate) fn server_is_slow(&self) {
+        if self.client.ends_waiting().is_some() {
+            self.await_server();
+        }
+    }
+
+    /// The response has begun.
+    pub(crate) fn answers(&self) {
+        self.client.answering.store(true, Ordering::Relaxed);
     }
 
     /// What of the request is logged in the end.
@@ -379,7 +444,7 @@ impl Exchange {
 
     /// For the part of an exchange that has a life of its own, such as a request's body.
     pub(crate) fn share(&self) -> Progress {
-        Progress(Arc::clone(&self.client))
+        Progress { client: Arc::clone(&self.client), bytes: 0, waited: 0 }
     }
 }
 
@@ -391,23 +456,52 @@ impl Drop for Exchange {
     }
 }
 
-/// Lets a request's body tell that it moves.
+/// Lets a request's body tell that it moves, and holds its client to a rate.
+///
+/// Only the time counts in which the client is waited for: a server that takes the body slowly is
+/// not the client's fault. Once the response has begun, both may take the time that they like.
 #[derive(Debug)]
-pub(crate) struct Progress(Arc<Client>);
+pub(crate) struct Progress {
+    client: Arc<Client>,
+    /// That came in this window.
+    bytes: u64,
+    /// How much of this window the client has been waited for.
+    waited: Tick,
+}
 
 impl Progress {
-    /// A part of the body has come: the time-out begins anew.
-    pub(crate) fn moved(&self, bytes: usize) {
-        let client = &self.0;
-        client.worker.numbers().received.add(bytes as u64);
-        client.body_moved(bytes);
-        if client.deadline().is_some() {
-            let due = client.worker.clock.after(client.worker.proxy.limits.response);
-            client.deadline.store(due, Ordering::Relaxed);
+    /// Nothing more has come.
+    pub(crate) fn waits(&self) {
+        let client = &*self.client;
+        let waits = client.awaited_since.load(Ordering::Relaxed) != NO_DEADLINE;
+        if waits || client.answering.load(Ordering::Relaxed) {
+            return;
         }
+        let (limits, clock) = (&client.worker.proxy.limits, &client.worker.clock);
+        client.awaited_since.store(clock.now(), Ordering::Relaxed);
+        let mut due = clock.after(limits.response);
+        if limits.body_rate > 0 {
+            let left = ticks(limits.body_window).saturating_sub(self.waited);
+            due = due.min(clock.now().saturating_add(left).saturating_add(1));
+        }
+        client.deadline.store(due, Ordering::Relaxed);
     }
 
-    pub(crate) fn done(&self) {
-        self.0.uploading.store(false, Ordering::Relaxed);
+    /// A part of the body has come. The server has its time to take it.
+    pub(crate) fn moved(&mut self, bytes: usize) {
+        let client = &*self.client;
+        let (limits, clock) = (&client.worker.proxy.limits, &client.worker.clock);
+        client.worker.numbers().received.add(bytes as u64);
+        client.body_moved(bytes);
+        if let Some(since) = client.ends_waiting() {
+            self.waited = self.waited.saturating_add(clock.now().saturating_sub(since));
+        }
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.bytes >= limits.body_rate.saturating_mul(limits.body_window.as_secs().max(1)) {
+            (self.bytes, self.waited) = (0, 0);
+        }
+        if client.deadline.load(Ordering::Relaxed) != NO_DEADLINE {
+            client.deadline.store(clock.after(limits.response), Ordering::Relaxed);
+        }
     }
 }

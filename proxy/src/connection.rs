@@ -28,6 +28,7 @@ use tokio::{
 
 pub(crate) use self::{io::ClientIo, meter::Meter};
 use crate::{
+    addresses::Crowded,
     client::{Admission, Client, Phase},
     clock::Tick,
     proxy, proxy_protocol,
@@ -44,7 +45,7 @@ pub(crate) async fn open(
     worker: Arc<Worker>,
     mut socket: TcpStream,
     mut peer: SocketAddr,
-    admission: Admission,
+    mut admission: Admission,
 ) {
     if worker.proxy.is_announced(peer.ip()) {
         let header = Box::pin(proxy_protocol::read(&mut socket));
@@ -56,6 +57,11 @@ pub(crate) async fn open(
             // It may only have looked whether we are there.
             Ok(Err(_)) | Err(_) => return,
         }
+    }
+    // By the address that the header names, so that those behind a proxy are told apart.
+    match worker.proxy.seat(peer.ip().to_canonical()) {
+        Ok(seat) => admission.seat = seat,
+        Err(Crowded) => return worker.numbers().connections_refused.add(1),
     }
     let Some(acceptor) = &worker.proxy.acceptor else {
         let client = Client::new(worker, peer, false, admission);
@@ -190,6 +196,8 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
             return Next::Wait;
         }
         match self.client.phase() {
+            // An answer that nobody takes would hold a server's connection as well.
+            _ if self.client.has_stopped_reading() => Next::End(End::Closed),
             Phase::Head => Next::End(End::SlowHead),
             // It has had its time to close, too: it does not read our last bytes.
             Phase::Idle if self.closing => Next::End(End::Closed),

@@ -20,10 +20,14 @@ pub(crate) enum Failure {
     Host(&'static str),
     #[error("the request's target is not usable: {0}")]
     Target(&'static str),
+    #[error("the request's body is too large")]
+    BodyTooLarge,
     #[error("the request's body is malformed or broke off")]
     RequestBody,
     #[error("this method is not served here")]
     Method,
+    #[error("the request asks to go no further than this proxy")]
+    LastHop,
     #[error("the request did not arrive in time")]
     RequestTimeout,
     #[error("the expectation cannot be met")]
@@ -56,8 +60,11 @@ impl Failure {
             Self::Framing(_) => (StatusCode::BAD_REQUEST, "bad-framing"),
             Self::Host(_) => (StatusCode::BAD_REQUEST, "bad-host"),
             Self::Target(_) => (StatusCode::BAD_REQUEST, "bad-target"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::RequestBody => (StatusCode::BAD_REQUEST, "bad-body"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            // What it asks of the one who goes no further is what can be asked of him.
+            Self::LastHop => (StatusCode::OK, "last-hop"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout"),
             Self::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation"),
             Self::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
@@ -80,6 +87,8 @@ impl Failure {
                 | Self::HeadTooLarge
                 | Self::Framing(_)
                 | Self::Host(_)
+                | Self::Target(_)
+                | Self::BodyTooLarge
                 | Self::RequestBody
                 | Self::Method
                 | Self::RequestTimeout

@@ -6,7 +6,7 @@
 mod http2;
 
 use std::{
-    error::Error as _,
+    error::Error,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
@@ -25,7 +25,7 @@ use hyper::{
 
 use crate::{
     backend::{Backend, InFlight},
-    body::Upload,
+    body::{Upload, UploadError},
     client::Exchange,
     error::Failure,
     framing, headers,
@@ -198,6 +198,9 @@ async fn send(
     let outcome = poll_fn(|cx| {
         // The connection runs in the request's own task: no second task, no wake-up between two.
         ended = ended || Pin::new(&mut upstream.connection).poll(cx).is_ready();
+        if upstream.expected.is_full() {
+            exchange.server_is_slow();
+        }
         match answer.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
             Poll::Pending if ended || exchange.has_expired() => Poll::Ready(None),
@@ -215,7 +218,7 @@ async fn send(
                 Err(error) => Err(lost(error, None, slot)),
             }
         }
-        None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
+        None if exchange.awaits_client() => Err(Lost::Final(Failure::RequestTimeout)),
         None => Err(Lost::Final(Failure::Timeout)),
     }
 }
@@ -283,7 +286,8 @@ fn lost(
     let read = connection.is_some_and(has_read);
     if error.is_user() || error.is_body_write_aborted() {
         // The body that we were sending broke off: it is the client's.
-        Lost::Final(Failure::RequestBody)
+        let too_large = matches!(cause(&error), Some(UploadError::TooLarge));
+        Lost::Final(if too_large { Failure::BodyTooLarge } else { Failure::RequestBody })
     } else if error.is_parse() || read || was_refused(&error) {
         Lost::Final(Failure::BadResponse)
     } else {
@@ -294,14 +298,17 @@ fn lost(
 /// Whether a part of a response has come.
 fn has_read(ended: Connection) -> bool {
     let parts = ended.into_parts();
-    let (_, held) = parts.io.into_inner().into_parts();
-    !parts.read_buf.is_empty() || !held.is_empty()
+    let stream = parts.io.into_inner();
+    !parts.read_buf.is_empty() || stream.is_within() || !stream.into_parts().1.is_empty()
 }
 
 /// The response came and was not taken (`scan/`).
 fn was_refused(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+    cause::<io::Error>(error).is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
+fn cause<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    error.source().and_then(|cause| cause.downcast_ref())
 }
 
 /// A request that may be sent twice: asking again changes nothing that asking once did not, and

@@ -5,12 +5,14 @@
 
 use std::net::Ipv6Addr;
 
+use http::uri::Scheme;
 use hyper::{
     HeaderMap, Method, Request, Response, Uri, Version,
+    body::Body,
     header::{self, HeaderValue},
 };
 
-use crate::error::Failure;
+use crate::{error::Failure, settings::Limits};
 
 /// Refuses a request that must not be passed on.
 pub(crate) fn check_request<B>(request: &Request<B>) -> Result<(), Failure> {
@@ -23,7 +25,17 @@ pub(crate) fn check_request<B>(request: &Request<B>) -> Result<(), Failure> {
     }
     check_target(request.method(), request.uri())?;
     check_host(request.version(), request.uri(), request.headers())?;
+    check_hops(request.method(), request.headers())?;
     check_expectation(request.headers())
+}
+
+/// Refuses a body that is known to be too large. One that turns out to be is cut off on its way
+/// (`body.rs`).
+pub(crate) fn check_size<B: Body>(request: &Request<B>, limits: &Limits) -> Result<(), Failure> {
+    match limits.max_body {
+        Some(most) if request.body().size_hint().lower() > most => Err(Failure::BodyTooLarge),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a response whose end another parser could see elsewhere.
@@ -67,6 +79,9 @@ fn is_chunked_alone(headers: &HeaderMap) -> bool {
 
 /// The target is a path, or a URL with one; `*` belongs to OPTIONS alone.
 fn check_target(method: &Method, uri: &Uri) -> Result<(), Failure> {
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Failure::Target("only http and https are served"));
+    }
     match uri.path().as_bytes() {
         [b'/', ..] => Ok(()),
         b"*" if method == Method::OPTIONS => Ok(()),
@@ -77,7 +92,10 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Failure> {
 fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let Some(host) = hosts.next() else {
-        // HTTP/1.0 had no Host.
+        // HTTP/1.0 had no Host; what a whole URL says in its place must be one.
+        if uri.authority().is_some_and(|authority| !is_authority(authority.as_str().as_bytes())) {
+            return Err(Failure::Host("it is no host name or address"));
+        }
         let old = version == Version::HTTP_10;
         return if old { Ok(()) } else { Err(Failure::Host("there is none")) };
     };
@@ -128,6 +146,16 @@ fn is_port(digits: &[u8]) -> bool {
     digits.len() <= 5
         && digits.iter().all(u8::is_ascii_digit)
         && digits.iter().fold(0, |port, digit| port * 10 + u32::from(digit - b'0')) <= 65_535
+}
+
+/// A request for the one who goes no further is for us (RFC 9110, 7.6.2).
+fn check_hops(method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+    let asked = *method == Method::OPTIONS || *method == Method::TRACE;
+    if !asked || headers.get(header::MAX_FORWARDS).is_none_or(|left| left != "0") {
+        return Ok(());
+    }
+    // What it sent us is nothing that we send back.
+    Err(if *method == Method::TRACE { Failure::Method } else { Failure::LastHop })
 }
 
 fn check_expectation(headers: &HeaderMap) -> Result<(), Failure> {

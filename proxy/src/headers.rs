@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use http::uri::{self, Authority, Scheme};
 use hyper::{
-    HeaderMap, Request, Response, StatusCode, Uri, Version,
+    HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
     header::{self, HeaderName, HeaderValue},
 };
 
@@ -101,8 +101,16 @@ pub(crate) fn to_backend<B>(request: &mut Request<B>, client: &Client) -> bool {
         trace::pass_on_or_begin(request.headers_mut());
     }
     *request.version_mut() = Version::HTTP_11;
-    if request.uri().authority().is_some() {
-        *request.uri_mut() = origin_form(request.uri());
+    if matches!(*request.method(), Method::OPTIONS | Method::TRACE) {
+        count_hop(request.headers_mut());
+    }
+    if let Some(authority) = request.uri().authority() {
+        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+            request.headers_mut().entry(header::HOST).or_insert(host);
+        }
+        let server_itself = *request.method() == Method::OPTIONS && client.asks_without_path();
+        *request.uri_mut() =
+            if server_itself { Uri::from_static("*") } else { origin_form(request.uri()) };
     }
     upgrade
 }
@@ -130,6 +138,13 @@ pub(crate) fn to_client<B>(response: &mut Response<B>, keep_ours: bool) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     *response.version_mut() = Version::HTTP_11;
+}
+
+/// Whether a field is for us alone, or from us alone.
+pub(crate) fn ends_here(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    let disguised = text.contains('_') && is_disguised(text);
+    is_hop_by_hop(name) || is_ours(text) || is_forwarding(text) || disguised
 }
 
 /// How long the server says that it keeps an idle connection, in seconds.
@@ -340,6 +355,15 @@ fn request_id() -> HeaderValue {
         random >>= 4;
     }
     HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+/// One hop less is left to a request that counts them (RFC 9110, 7.6.2).
+fn count_hop(headers: &mut HeaderMap) {
+    if let Some(left) = headers.get_mut(header::MAX_FORWARDS)
+        && let Some(number) = left.to_str().ok().and_then(|text| text.parse::<u32>().ok())
+    {
+        *left = HeaderValue::from(number.saturating_sub(1));
+    }
 }
 
 /// Path and query alone, as a server expects them.

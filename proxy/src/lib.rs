@@ -40,6 +40,7 @@ pub mod tls;
 
 // The path of a request, in its order.
 mod accept;
+mod addresses;
 mod worker;
 mod client;
 mod record;
@@ -50,6 +51,7 @@ mod proxy;
 mod framing;
 pub mod session;
 mod headers;
+mod trailers;
 mod trace;
 pub mod policy;
 pub mod roster;

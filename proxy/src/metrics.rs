@@ -101,6 +101,8 @@ pub(crate) struct WorkerNumbers {
     pub(crate) sent: Tally,
     pub(crate) connections_opened: Tally,
     pub(crate) connections_closed: Tally,
+    /// Closed at once, since their address had as many as it may.
+    pub(crate) connections_refused: Tally,
 }
 
 /// What one worker counts of one server.

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     access_log::{AccessLog, Target},
+    addresses::{Addresses, Crowded, Seat},
     affinity::{self, Pick},
     body::{Payload, Upload},
     client::{Client, Exchange},
@@ -43,6 +44,8 @@ pub struct Proxy {
     pub(crate) acceptor: Option<Acceptor>,
     pub(crate) connector: Arc<Connector>,
     pub(crate) limits: Limits,
+    /// None: each may have any number of connections.
+    pub(crate) addresses: Option<Arc<Addresses>>,
     pub(crate) drain: Duration,
     pub(crate) metrics: Metrics,
     /// Whether a request without a trace begins one.
@@ -82,6 +85,7 @@ impl Proxy {
             host: settings.host,
             acceptor: acceptor.map_err(SetupError::Tls)?,
             connector,
+            addresses: settings.limits.connections_per_address.map(Addresses::new),
             limits: settings.limits,
             drain: settings.drain,
             metrics: Metrics::new(settings.admin.is_some() || settings.access_log.is_some()),
@@ -95,6 +99,21 @@ impl Proxy {
     /// Whether this peer names its clients by the PROXY protocol.
     pub(crate) fn is_announced(&self, peer: IpAddr) -> bool {
         self.announcers.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
+    /// Whether the forwarding headers of this peer are believed.
+    pub(crate) fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&peer))
+    }
+
+    /// One more connection of this address; trusted peers speak for many, and may have any.
+    pub(crate) fn seat(&self, peer: IpAddr) -> Result<Option<Seat>, Crowded> {
+        match &self.addresses {
+            Some(addresses) if !self.is_trusted(peer) => {
+                addresses.enter(peer).ok_or(Crowded).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The servers, to be looked at and changed.
@@ -137,6 +156,7 @@ async fn pass(
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
     exchange.client().check_refusal()?;
     framing::check_request(&request)?;
+    framing::check_size(&request, &exchange.proxy().limits)?;
     let session = match &exchange.proxy().sessions {
         Some(sessions) => {
             let opened = sessions.open(request.headers()).await;

@@ -65,7 +65,7 @@ pub(crate) fn with_failure(failure: Failure, mut exchange: Exchange) -> Response
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if failure == Failure::Method {
+    if matches!(failure, Failure::Method | Failure::LastHop) {
         let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
         headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
     }

@@ -242,6 +242,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "RONDEL_CA", help_heading = "TLS")]
     ca: Option<PathBuf>,
 
+    #[command(flatten)]
+    limits: limits::LimitArgs,
+
     /// Threads that serve [default: one per core]
     #[arg(long, value_name = "N", env = "RONDEL_WORKERS", help_heading = "Process")]
     workers: Option<NonZeroUsize>,
@@ -501,7 +504,7 @@ impl TryFrom<Args> for Settings {
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),
             drain: args.drain,
-            limits: Limits::default(),
+            limits: args.limits.into(),
             admin,
             access_log: args.access_log,
             trace: args.trace == Switch::On,

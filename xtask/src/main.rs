@@ -59,6 +59,15 @@ const COMMANDS: &[Command] = &[
         bench_proxy::all,
     ),
     ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
+    ("mutate-http", "", "requests with any byte changed, by one judge, ~10 min", test::mutate_http),
+    ("fuzz-http", "[MINUTES]", "the same, as a fuzzer likes it (nightly), 10 min", test::fuzz_http),
+    ("hostile", "", "slowhttptest at the proxy, which it installs, ~3 min", test::hostile),
+    (
+        "compare-http",
+        "",
+        "strange requests at nginx and haproxy too: docs/http.md, ~2 min",
+        test::compare_http,
+    ),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];
@@ -86,6 +95,6 @@ fn main() -> ExitCode {
 fn list() {
     println!("usage: cargo xtask COMMAND\n");
     for (name, takes, what, _) in COMMANDS {
-        println!("  {name:9} {takes:20} {what}");
+        println!("  {name:12} {takes:20} {what}");
     }
 }

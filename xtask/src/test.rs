@@ -2,7 +2,7 @@
 
 use crate::{
     models,
-    run::{Outcome, Run},
+    run::{Outcome, Run, root},
     steps,
 };
 
@@ -17,6 +17,8 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     install("curl", "--version", "curl")?;
     install("h2load", "--version", "nghttp2-client")?;
     install_grpc()?;
+    // The tests of upgrades speak the whole protocol through the proxy.
+    install("/usr/bin/python3", "-m websockets --version", "python3-websockets")?;
     Run::cargo("test --workspace").check()?;
     // Each round of a bench checks its own answer; this tries them all, and measures nothing.
     Run::cargo("test --package rondel --benches").check()?;
@@ -41,6 +43,42 @@ pub(crate) fn policies(_: &[String]) -> Outcome {
     let test = "test --release --package rondel-proxy --test";
     Run::cargo(&format!("{test} simulation -- --nocapture --test-threads 1")).check()?;
     Run::cargo(&format!("{test} policies -- --ignored --nocapture")).check()
+}
+
+/// What other proxies do with the raw requests of the tests; writes `docs/http.md`.
+pub(crate) fn compare_http(_: &[String]) -> Outcome {
+    install("nginx", "-v", "nginx")?;
+    install("haproxy", "-v", "haproxy")?;
+    Run::cargo("test --package rondel-proxy --test compare_http -- --ignored --nocapture").check()
+}
+
+/// Requests with any byte at any place changed, by the tests' judge.
+pub(crate) fn mutate_http(_: &[String]) -> Outcome {
+    let test = "test --release --package rondel-proxy --test mutations -- --ignored --nocapture";
+    Run::cargo(test).check()
+}
+
+/// `slowhttptest`, in each of its modes.
+pub(crate) fn hostile(_: &[String]) -> Outcome {
+    install("slowhttptest", "-h", "slowhttptest")?;
+    Run::cargo("test --package rondel-proxy --test hostile -- --ignored --nocapture").check()
+}
+
+/// Bytes that a fuzzer thinks of, by the tests' judge.
+pub(crate) fn fuzz_http(arguments: &[String]) -> Outcome {
+    let minutes: u64 = match arguments {
+        [] => 10,
+        [minutes, ..] => minutes.parse().map_err(|_| format!("{minutes} is no number"))?,
+    };
+    if !Run::cargo("fuzz --version").works() {
+        Run::cargo("install cargo-fuzz --locked").check()?;
+    }
+    let proxy = root().join("proxy");
+    Run::cargo("+nightly fuzz run requests fuzz/corpus/requests fuzz/seeds --")
+        .args("-dict=fuzz/http.dict -max_len=2048 -timeout=30 -detect_leaks=0")
+        .arg(&format!("-max_total_time={}", minutes * 60))
+        .inside(&proxy)
+        .check()
 }
 
 /// Installs a program by the system's package manager where it is missing.

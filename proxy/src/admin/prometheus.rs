@@ -115,6 +115,9 @@ fn process(page: &mut Page, view: &View) {
         .sample(&[], view.connections.open);
     page.family("rondel_connections_total", Kind::Counter, "Client connections accepted.")
         .sample(&[], view.connections.total);
+    let refused = "Client connections closed at once: their address had as many as it may.";
+    page.family("rondel_connections_refused_total", Kind::Counter, refused)
+        .sample(&[], view.connections.refused);
 }
 
 fn requests(page: &mut Page, view: &View) {

@@ -53,6 +53,7 @@ pub(super) struct Requests {
 pub(super) struct Connections {
     pub(super) open: u64,
     pub(super) total: u64,
+    pub(super) refused: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -197,7 +198,8 @@ impl Observer {
         let metrics = &self.proxy.metrics;
         let closed = metrics.sum(|worker| &worker.connections_closed);
         let total = metrics.sum(|worker| &worker.connections_opened);
-        Connections { open: total.saturating_sub(closed), total }
+        let refused = metrics.sum(|worker| &worker.connections_refused);
+        Connections { open: total.saturating_sub(closed), total, refused }
     }
 
     fn sessions(&self) -> SessionsView {

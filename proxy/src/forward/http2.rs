@@ -75,7 +75,7 @@ async fn send(
             }
             Err(lost(&error.into_error()))
         }
-        None if exchange.is_uploading() => Err(Lost::Final(Failure::RequestTimeout)),
+        None if exchange.awaits_client() => Err(Lost::Final(Failure::RequestTimeout)),
         None => Err(Lost::Final(Failure::Timeout)),
     }
 }

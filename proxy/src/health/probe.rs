@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Method, Request, Response, body::Incoming, header, header::HeaderValue};
+use hyper::{Request, Response, body::Incoming, header, header::HeaderValue};
 use tokio::time::timeout;
 
 use super::{HealthSettings, Reach};
@@ -77,8 +77,8 @@ async fn probe(backend: &Backend, settings: &HealthSettings, reach: &Reach) -> R
     let upstream = pool::connect(backend, limits, tls).await;
     let upstream = upstream.map_err(|error| pool::reason(&error))?;
     let Upstream { mut sender, connection, expected, .. } = *upstream;
-    expected.response_to(&Method::GET);
     let mut request = Request::new(Upload::empty());
+    expected.response_to(request.method());
     *request.uri_mut() = settings.path.clone().into();
     let headers = request.headers_mut();
     headers.insert(header::HOST, backend.authority().clone());

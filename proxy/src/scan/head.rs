@@ -3,8 +3,6 @@
 //! Owns what a line may look like and what the fields say that frame the message. Never reads any
 //! other field.
 
-use memchr::memchr;
-
 use crate::error::Failure;
 
 use super::{Framing, Version};
@@ -18,8 +16,10 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// Where the first line that is not complete begins.
     line: usize,
-    /// How far a line's end has been looked for.
+    /// How far its end has been looked for.
     searched: usize,
+    /// How long the name is that it begins with, if all of that has come.
+    name: Option<usize>,
     fields: u8,
     started: bool,
 }
@@ -33,56 +33,66 @@ impl Head {
         mut start_line: impl FnMut(&[u8]) -> Result<Option<Version>, Failure>,
     ) -> Result<Option<usize>, Failure> {
         loop {
-            let Some(found) = memchr(b'\n', &bytes[self.searched..]) else {
-                self.look_at_part(bytes, limit)?;
-                return Ok(None);
-            };
-            let end = self.searched + found + 1;
-            if end > limit {
+            if self.started {
+                self.look_for_name(bytes);
+            }
+            let Some(end) = self.line_end(bytes, limit)? else { return Ok(None) };
+            let line = &bytes[self.line..end];
+            let next = end + 2;
+            if next > limit {
                 return Err(self.too_large());
             }
-            let [line @ .., b'\r', b'\n'] = &bytes[self.line..end] else {
-                return Err(Failure::Syntax("a line of its head ends without CR"));
-            };
-            (self.line, self.searched) = (end, end);
+            (self.line, self.searched) = (next, next);
             if !self.started {
                 if let Some(version) = start_line(line)? {
                     self.framing.version = version;
                     self.started = true;
                 }
             } else if line.is_empty() {
-                return Ok(Some(end));
+                return Ok(Some(next));
             } else {
-                self.field(line)?;
+                let name = self.name.take().unwrap_or_default();
+                self.field(line.split_at(name))?;
             }
         }
     }
 
-    /// The line is not complete. What can be said of it already is said now, so that a client
-    /// which speaks another protocol is not waited for.
-    fn look_at_part(&mut self, bytes: &[u8], limit: usize) -> Result<(), Failure> {
-        let part = &bytes[self.searched..];
-        if bytes.len() >= limit {
-            return Err(self.too_large());
+    fn look_for_name(&mut self, bytes: &[u8]) {
+        if self.name.is_none() {
+            let rest = &bytes[self.searched..];
+            let length = rest.iter().position(|byte| !is_token(*byte));
+            self.searched += length.unwrap_or(rest.len());
+            self.name = length.map(|_| self.searched - self.line);
         }
-        if has_control(part.strip_suffix(b"\r").unwrap_or(part)) {
-            return Err(CONTROL);
+    }
+
+    /// Where the line ends that has begun; its first control byte must be the one that ends it. So
+    /// what is wrong in a line is seen as soon as it has come, and no line has a control byte.
+    fn line_end(&mut self, bytes: &[u8], limit: usize) -> Result<Option<usize>, Failure> {
+        let control = next_control(bytes, self.searched);
+        let end = control.unwrap_or(bytes.len());
+        match &bytes[end..] {
+            [b'\r', b'\n', ..] => Ok(Some(end)),
+            [] | [b'\r'] if bytes.len() >= limit => Err(self.too_large()),
+            [] | [b'\r'] => {
+                self.searched = end;
+                Ok(None)
+            }
+            [b'\n', ..] => Err(Failure::Syntax("a line of its head ends without CR")),
+            _ => Err(Failure::Syntax("it has a control byte in its head")),
         }
-        // Its CR may be the last byte; then its LF is looked for behind it.
-        self.searched = bytes.len();
-        Ok(())
     }
 
     fn too_large(&self) -> Failure {
         if self.started { Failure::HeadTooLarge } else { Failure::TargetTooLong }
     }
 
-    fn field(&mut self, line: &[u8]) -> Result<(), Failure> {
+    fn field(&mut self, line: (&[u8], &[u8])) -> Result<(), Failure> {
         if self.fields == MOST_FIELDS {
             return Err(Failure::HeadTooLarge);
         }
         self.fields += 1;
-        let (name, value) = split_field(line)?;
+        let (name, value) = check_field(line)?;
         // By length first: few names get any further.
         if name.len() == b"content-length".len() && name.eq_ignore_ascii_case(b"content-length") {
             self.content_length(value)
@@ -126,16 +136,12 @@ impl Head {
     }
 }
 
-const CONTROL: Failure = Failure::Syntax("it has a control byte in its head");
-
-/// `name ":" value`, the value with the space around it.
-fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
-    let end = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
-    match line.split_at(end) {
+/// `name ":" value`, split behind the name.
+fn check_field<'l>(line: (&'l [u8], &'l [u8])) -> Result<(&'l [u8], &'l [u8]), Failure> {
+    match line {
         ([], [b' ' | b'\t', ..]) => Err(Failure::Syntax("a field goes on in a second line")),
         ([], _) => Err(Failure::Syntax("a field has no name")),
         (_, [b' ' | b'\t', ..]) => Err(Failure::Syntax("there is space behind a field's name")),
-        (_, [b':', value @ ..]) if has_control(value) => Err(CONTROL),
         (name, [b':', value @ ..]) => Ok((name, value)),
         _ => Err(Failure::Syntax("a field's name is malformed")),
     }
@@ -160,10 +166,35 @@ fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether there is a byte that no value may have. Every byte is asked, without a branch, so that
-/// the compiler asks many at once.
-pub(super) fn has_control(bytes: &[u8]) -> bool {
-    bytes.iter().fold(false, |found, byte| found | is_control(*byte))
+/// Where the first byte is, at `from` or behind it, that no field may have: eight are asked at a
+/// time, since every byte of every head is.
+fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = controls_or_tabs(u64::from_le_bytes(*eight));
+        if found == 0 {
+            at += 8;
+            continue;
+        }
+        at += found.trailing_zeros() as usize / 8;
+        if bytes[at] != b'\t' {
+            return Some(at);
+        }
+        at += 1;
+    }
+    let rest = bytes.get(at..)?.iter().position(|byte| is_control(*byte))?;
+    Some(at + rest)
+}
+
+/// The highest bit of each byte below a space or equal to 0x7f. Only the lowest of them can be
+/// relied on: a subtraction may borrow from the byte above.
+const fn controls_or_tabs(eight: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES * 0x80;
+    let below_space = eight.wrapping_sub(ONES * 0x20) & !eight;
+    let no_delete = eight ^ (ONES * 0x7f);
+    let delete = no_delete.wrapping_sub(ONES) & !no_delete;
+    (below_space | delete) & HIGH
 }
 
 pub(super) const fn is_control(byte: u8) -> bool {
@@ -252,6 +283,22 @@ mod tests {
             "x\r\nA: \x01",
         ] {
             assert!(matches!(read(bad), Err(Failure::Syntax(_))), "{bad:?}: {:?}", read(bad));
+        }
+    }
+
+    #[test]
+    fn the_first_control_byte_is_found_wherever_it_is() {
+        for length in 0..40 {
+            for at in 0..length {
+                for byte in 0..=255_u8 {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[at] = byte;
+                    bytes[length - 1] = if at + 1 == length { byte } else { b'\t' };
+                    let first = bytes.iter().position(|byte| is_control(*byte));
+                    assert_eq!(next_control(&bytes, 0), first, "{bytes:?}");
+                    assert_eq!(next_control(&bytes, at + 1), None);
+                }
+            }
         }
     }
 

@@ -38,7 +38,11 @@ impl Messages for Requests {
             self.empty_line = true;
             return Ok(None);
         }
-        request_line(line).map(Some)
+        let (version, target) = request_line(line)?;
+        if !target.starts_with(b"/") {
+            self.client.set_without_path(is_without_path(target));
+        }
+        Ok(Some(version))
     }
 
     fn body(&mut self, framing: Framing) -> Result<Body, Failure> {
@@ -60,13 +64,17 @@ impl Side for Requests {
         self.client.park();
     }
 
+    fn written(&mut self, taken: bool) {
+        self.client.reads(taken);
+    }
+
     fn refuse(&mut self, failure: Failure) -> Option<&'static [u8]> {
         self.client.refuse(failure);
         Some(STAND_IN)
     }
 }
 
-fn request_line(line: &[u8]) -> Result<Version, Failure> {
+fn request_line(line: &[u8]) -> Result<(Version, &[u8]), Failure> {
     let (rest, version) = match line {
         [rest @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'] => {
             (rest, Version::Http11)
@@ -78,7 +86,7 @@ fn request_line(line: &[u8]) -> Result<Version, Failure> {
     };
     let method = rest.iter().position(|byte| !is_token(*byte)).unwrap_or(rest.len());
     match &rest[method..] {
-        [b' ', target @ ..] if method > 0 => check_target(target).map(|()| version),
+        [b' ', target @ ..] if method > 0 => check_target(target).map(|()| (version, target)),
         _ => Err(Failure::Syntax("its first line does not begin with a method")),
     }
 }
@@ -99,6 +107,12 @@ fn check_target(target: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Target("a path is expected"))
+}
+
+fn is_without_path(url: &[u8]) -> bool {
+    let mut parts = url.splitn(2, |byte| *byte == b':');
+    let behind_scheme = parts.nth(1).and_then(|rest| rest.strip_prefix(b"//"));
+    behind_scheme.is_some_and(|rest| !rest.iter().any(|byte| matches!(byte, b'/' | b'?')))
 }
 
 /// May stand anywhere in a target.
@@ -131,9 +145,11 @@ mod tests {
         for good in
             ["GET / HTTP/1.1", "x * HTTP/1.1", "GET http://a/b?c HTTP/1.1", "GET a:1 HTTP/1.1"]
         {
-            assert_eq!(request_line(good.as_bytes()), Ok(Version::Http11), "{good}");
+            let line = request_line(good.as_bytes());
+            assert!(line.is_ok_and(|(version, _)| version == Version::Http11), "{good}");
         }
-        assert_eq!(request_line(b"GET /?`|^{}\\ HTTP/1.0"), Ok(Version::Http10));
+        let target: &[u8] = b"/?`|^{}\\";
+        assert_eq!(request_line(b"GET /?`|^{}\\ HTTP/1.0"), Ok((Version::Http10, target)));
         for bad in [
             "",
             "GET",

@@ -5,18 +5,25 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use hyper::Method;
 
 use crate::error::Failure;
 
-use super::{Body, Framing, Messages, Version, head::has_control, stream::Side};
+use super::{Body, Framing, Messages, Version, stream::Side};
 
-/// What a connection is to bring next, told by whoever sends the request.
+/// What a connection is to bring next, told by whoever sends the request; and what is to be told
+/// of the connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Expected(Arc<AtomicU8>);
+pub(crate) struct Expected(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    kind: AtomicU8,
+    full: AtomicBool,
+}
 
 const NOTHING: u8 = 0;
 const RESPONSE: u8 = 1;
@@ -27,7 +34,12 @@ impl Expected {
     pub(crate) fn response_to(&self, method: &Method) {
         let kind = if method == Method::HEAD { RESPONSE_TO_HEAD } else { RESPONSE };
         // ORDERING: Relaxed here and below; a connection and its requests share one thread.
-        self.0.store(kind, Ordering::Relaxed);
+        self.0.kind.store(kind, Ordering::Relaxed);
+    }
+
+    /// Whether the server does not take what is to be written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.full.load(Ordering::Relaxed)
     }
 }
 
@@ -44,7 +56,7 @@ impl Responses {
     }
 
     fn kind(&self) -> u8 {
-        self.expected.0.load(Ordering::Relaxed)
+        self.expected.0.kind.load(Ordering::Relaxed)
     }
 }
 
@@ -71,7 +83,7 @@ impl Messages for Responses {
             _ => {}
         }
         let to_head = self.kind() == RESPONSE_TO_HEAD;
-        self.expected.0.store(NOTHING, Ordering::Relaxed);
+        self.expected.0.kind.store(NOTHING, Ordering::Relaxed);
         if to_head || matches!(self.status, 204 | 304) {
             return Ok(Body::Length(0));
         }
@@ -87,13 +99,17 @@ impl Side for Responses {
 
     fn park(&mut self) {}
 
+    fn written(&mut self, taken: bool) {
+        self.expected.0.full.store(!taken, Ordering::Relaxed);
+    }
+
     /// Whoever awaits it is told by the error.
     fn refuse(&mut self, _: Failure) -> Option<&'static [u8]> {
         None
     }
 }
 
-/// A server may leave the reason out, and the space before it.
+/// A server may leave the reason out, and the space before it. No line has a control byte.
 fn status_line(line: &[u8]) -> Option<(Version, u16)> {
     let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', a, b, c, reason @ ..] = line else {
         return None;
@@ -104,7 +120,7 @@ fn status_line(line: &[u8]) -> Option<(Version, u16)> {
         _ => return None,
     };
     let digits = [a, b, c].iter().all(|digit| digit.is_ascii_digit());
-    if !digits || *a == b'0' || !matches!(reason, [] | [b' ', ..]) || has_control(reason) {
+    if !digits || *a == b'0' || !matches!(reason, [] | [b' ', ..]) {
         return None;
     }
     let status = [a, b, c].iter().fold(0, |status, digit| status * 10 + u16::from(**digit - b'0'));
@@ -133,9 +149,7 @@ mod tests {
             "HTTP/1.2 200 OK",
             "HTTP/2 200",
             "http/1.1 200 OK",
-            "HTTP/1.1 200 O\0K",
             "HTTP/1.1 200\tOK",
-            "HTTP/1.1 200 O\rK",
             "HTTP/1.1\t200 OK",
             "ICY 200 OK",
             " HTTP/1.1 200 OK",

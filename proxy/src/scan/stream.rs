@@ -27,6 +27,9 @@ pub(crate) trait Side: Messages {
     /// A message waits for the end of the one before. Whoever ends that has the connection polled.
     fn park(&mut self);
 
+    /// What was to be written was taken, or not.
+    fn written(&mut self, taken: bool);
+
     /// A message will not be passed on. Some: what hyper reads in its place; none: an error.
     fn refuse(&mut self, failure: Failure) -> Option<&'static [u8]>;
 }
@@ -53,6 +56,11 @@ impl<S, M: Side> Scanned<S, M> {
     /// `limit`: of a head, in bytes.
     pub(crate) fn new(stream: S, messages: M, limit: usize) -> Self {
         Self { stream, scan: Scan::new(limit), messages, held: Held::default(), end: None }
+    }
+
+    /// Whether a message has begun to be read and has not ended.
+    pub(crate) fn is_within(&self) -> bool {
+        !self.scan.is_between()
     }
 
     /// The connection, and what has come and was not read.
@@ -167,7 +175,7 @@ impl Held {
         self.bytes.is_empty()
     }
 
-    /// Gives what may be read. False: nothing.
+    /// Gives what may be read. False: there is no room for it.
     fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let count = (self.good - self.read).min(buf.remaining());
         if count == 0 {
@@ -195,7 +203,7 @@ impl<S: AsyncRead + Unpin, M: Side + Unpin> AsyncRead for Scanned<S, M> {
         let this = &mut *self;
         let before = buf.filled().len();
         loop {
-            if this.held.give(buf) {
+            if this.held.read < this.held.good && this.held.give(buf) {
                 return Poll::Ready(Ok(()));
             }
             match this.end {
@@ -225,13 +233,15 @@ impl<S: AsyncRead + Unpin, M: Side + Unpin> AsyncRead for Scanned<S, M> {
     }
 }
 
-impl<S: AsyncWrite + Unpin, M: Unpin> AsyncWrite for Scanned<S, M> {
+impl<S: AsyncWrite + Unpin, M: Side + Unpin> AsyncWrite for Scanned<S, M> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.messages.written(polled.is_ready());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -251,6 +261,8 @@ impl<S: AsyncWrite + Unpin, M: Unpin> AsyncWrite for Scanned<S, M> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.messages.written(polled.is_ready());
+        polled
     }
 }

@@ -98,6 +98,24 @@ pub(super) fn parse_wait(value: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error} (say for example 90s or 30m)"))
 }
 
+/// Bytes; `k`, `m` and `g` are powers of 1024.
+pub(super) fn parse_size(value: &str) -> Result<u64, String> {
+    let digits = value.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    let power = match value[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "kib" => Some(10),
+        "m" | "mb" | "mib" => Some(20),
+        "g" | "gb" | "gib" => Some(30),
+        _ => None,
+    };
+    let size = power.and_then(|power| digits.parse::<u64>().ok()?.checked_mul(1 << power));
+    size.ok_or_else(|| "a size such as 500000, 64k, 10m or 1g is expected".to_owned())
+}
+
+pub(super) fn parse_rate(value: &str) -> Result<u64, String> {
+    parse_size(value).map_err(|_| "bytes a second are expected, such as 240 or 1k".to_owned())
+}
+
 pub(super) fn parse_path(value: &str) -> Result<PathAndQuery, String> {
     let path = value.parse().ok().filter(|_| value.starts_with('/'));
     path.ok_or_else(|| "a path such as /health is expected".to_owned())
@@ -118,6 +136,18 @@ pub(super) fn parse_net(value: &str) -> Result<IpNet, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_unit() {
+        for (text, size) in
+            [("0", 0), ("500", 500), ("64k", 65_536), ("2MiB", 2 << 20), ("1g", 1 << 30)]
+        {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for bad in ["", "k", "-1", "1.5m", "1t", "1 k", "99999999999999g"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_single_address_is_a_network_of_one() {

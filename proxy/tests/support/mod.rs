@@ -5,6 +5,12 @@
 #![expect(clippy::unused_async, reason = "what starts something must be called in a runtime")]
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 
+pub mod cases;
+pub mod client;
+pub mod oracle;
+pub mod recorder;
+pub mod strict;
+
 use std::{
     future::Future,
     io,
