@@ -259,6 +259,12 @@ impl Sessions {
         self.0.store.flush(limit).await
     }
 
+    /// Waits until it is known whether the store answers, `limit` at most. Whoever serves before
+    /// that gives backends sessions without their data, and they begin to count from nothing.
+    pub(crate) async fn settled(&self, limit: Duration) {
+        self.0.store.settled(limit).await;
+    }
+
     /// Whether the store answers, as far as is known.
     pub(crate) fn store_state(&self) -> StoreState {
         self.0.store.state()

@@ -146,6 +146,13 @@ impl Store for Cached {
         })
     }
 
+    fn settled(&self, limit: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Whatever comes of it: a store that is away is no reason not to start.
+            let _ = timeout(limit, self.0.remote.tried()).await;
+        })
+    }
+
     fn state(&self) -> StoreState {
         if self.0.breaker.is_open() { StoreState::Away } else { StoreState::Up }
     }
@@ -315,6 +322,11 @@ impl Listener for Inner {
         let mut desk = self.desk();
         self.epoch.advance(reported);
         desk.flights.values_mut().for_each(|flight| flight.overtaken = true);
+        drop(desk);
+        if reported {
+            // Whoever promises to report has answered.
+            self.breaker.hint();
+        }
     }
 }
 

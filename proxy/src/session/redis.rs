@@ -12,12 +12,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use fred::{
     clients::{Client, Pipeline, WithOptions},
     error::{Error, ErrorKind},
-    interfaces::{ClientLike, HashesInterface, KeysInterface},
+    interfaces::{ClientLike, EventInterface, HashesInterface, KeysInterface},
     types::{
         Builder, RespVersion, Value,
         config::{
             Config, Options, ReconnectError, ReconnectPolicy, Server, ServerConfig, TcpConfig,
-            UnresponsiveConfig,
+            TlsConfig, TlsConnector, UnresponsiveConfig,
         },
     },
 };
@@ -46,8 +46,8 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_millis(20);
 
 pub(crate) struct Redis {
     client: Client,
-    /// For the connection that watches; `None` where that is not possible.
-    login: Option<Login>,
+    /// For the connections that watch.
+    login: Login,
     /// Seconds for which it is remembered that a session was ended.
     remember: u64,
     lookups: WithOptions<Client>,
@@ -68,9 +68,14 @@ impl Redis {
     /// older than `max` seconds.
     pub(crate) fn start(url: &str, max: u64, background: &Handle) -> Result<Self, String> {
         let config = config(url)?;
-        // The watching connection speaks no TLS: there, a `FLUSHALL` is seen within five seconds.
-        let login = (!config.uses_tls())
-            .then(|| Login { name: config.username.clone(), password: config.password.clone() });
+        let login = Login {
+            name: config.username.clone(),
+            password: config.password.clone(),
+            tls: config.tls.as_ref().map(|TlsConfig { connector, .. }| {
+                let TlsConnector::Rustls(connector) = connector;
+                connector.clone()
+            }),
+        };
         let client = {
             let _inside = background.enter();
             builder(config).build().map_err(|error| error.details().to_owned())?
@@ -143,6 +148,16 @@ impl Redis {
 }
 
 impl Remote for Redis {
+    fn tried(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let mut errors = self.client.error_rx();
+            tokio::select! {
+                _ = self.client.wait_for_connect() => {}
+                _ = errors.recv() => {}
+            }
+        })
+    }
+
     fn ping(&self) -> BoxFuture<'_, Result<(), Away>> {
         Box::pin(async { self.lookups.ping(None).await.map_err(|error| away(&error)) })
     }
