@@ -178,8 +178,9 @@ fn a_hundred_thousand_changes_at_once_hide_none() {
         until_told(&redis, &proxy, &mut client, &key);
     }
     times.sort();
-    // The message of 100,000 names alone takes an unoptimized client more than 100 ms to read.
-    let limit = if cfg!(debug_assertions) { AT_LAST } else { SOON };
+    // Redis takes its time to write 100,000 names, and the client to read them, above all if it is
+    // not optimized. What changes after that is seen soon again, as above.
+    let limit = if cfg!(debug_assertions) { AT_LAST } else { 3 * SOON };
     assert!(times[2] < limit, "{times:?}");
 }
 

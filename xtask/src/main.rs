@@ -9,6 +9,7 @@ mod histories;
 mod lint;
 mod models;
 mod mutants;
+mod proxy;
 mod rules;
 mod run;
 mod sanitize;
@@ -39,7 +40,16 @@ const COMMANDS: &[Command] = &[
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
     ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
-    ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
+    ("policies", "", "the proxy's policies over real servers, ~4 min", proxy::policies),
+    (
+        "mixed",
+        "[REQUESTS]",
+        "a million requests of all kinds, and what stays, ~5 min",
+        proxy::mixed,
+    ),
+    ("session-cost", "", "what sessions cost a request, ~6 min", proxy::session_cost),
+    ("dashboards", "", "what 100 open dashboards cost clients, ~5 min", proxy::dashboards),
+    ("chaos", "[MINUTES]", "everything fails at random under load, 10 min", proxy::chaos),
     ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];

@@ -18,13 +18,6 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     steps::all(&[])
 }
 
-/// Measures, so it wants a quiet machine; the simulation beside it does not.
-pub(crate) fn policies(_: &[String]) -> Outcome {
-    let test = "test --release --package rondel-proxy --test";
-    Run::cargo(&format!("{test} simulation -- --nocapture --test-threads 1")).check()?;
-    Run::cargo(&format!("{test} policies -- --ignored --nocapture")).check()
-}
-
 /// Installs a program by the system's package manager where it is missing.
 pub(crate) fn install(program: &str, works: &str, package: &str) -> Outcome {
     if Run::program(program, works).works() {

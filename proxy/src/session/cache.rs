@@ -311,10 +311,12 @@ impl Inner {
 }
 
 impl Listener for Inner {
-    fn changed(&self, key: &Key) {
+    fn changed(&self, keys: &[Key]) {
         let mut desk = self.desk();
-        desk.overtake(key);
-        self.table.forget(key);
+        for key in keys {
+            desk.overtake(key);
+            self.table.forget(key);
+        }
     }
 
     /// Nothing known is fresh any more. It is still better than nothing while the store is away.

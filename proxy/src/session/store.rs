@@ -122,8 +122,8 @@ pub(crate) struct Away(pub(crate) String);
 
 /// Who wants to know what others change in a store.
 pub(crate) trait Listener: Send + Sync {
-    /// Somebody else changed this record.
-    fn changed(&self, key: &Key);
+    /// Somebody else changed these records.
+    fn changed(&self, keys: &[Key]);
 
     /// Anything may have changed. `reported`: from now on every change is told.
     fn doubt_everything(&self, reported: bool);

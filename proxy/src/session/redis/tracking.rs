@@ -30,6 +30,8 @@ use super::{
 const PAUSE: Duration = Duration::from_millis(50);
 /// A server that refuses to tell of changes is not asked all the time.
 const REFUSED: Duration = Duration::from_secs(1);
+/// One message may tell of a hundred thousand changes.
+const AT_ONCE: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// In a row, each of them as long as a time-out, before the client is made to connect anew.
 const MOST_FAILURES: u32 = 20;
@@ -145,8 +147,13 @@ impl News {
                 change = self.changes.recv() => match change {
                     Ok(change) => {
                         let keys = change.keys.iter();
-                        keys.filter_map(|key| Key::parse(key.as_bytes()))
-                            .for_each(|key| listener.changed(&key));
+                        let keys: Vec<_> =
+                            keys.filter_map(|key| Key::parse(key.as_bytes())).collect();
+                        for some in keys.chunks(AT_ONCE) {
+                            listener.changed(some);
+                            // Look-ups run on this thread too, and have no time to lose.
+                            tokio::task::yield_now().await;
+                        }
                     }
                     Err(RecvError::Lagged(_)) => return "too many changes at once",
                     Err(RecvError::Closed) => return "the client ended",
