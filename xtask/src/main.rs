@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
 mod browser;
+mod container;
 mod histories;
 mod lint;
 mod models;
@@ -49,6 +50,12 @@ const COMMANDS: &[Command] = &[
     ),
     ("session-cost", "", "what sessions cost a request, ~6 min", proxy::session_cost),
     ("dashboards", "", "what 100 open dashboards cost clients, ~5 min", proxy::dashboards),
+    (
+        "container",
+        "",
+        "the binary of the container file, run as there; wants root, ~4 min",
+        container::all,
+    ),
     ("chaos", "[MINUTES]", "everything fails at random under load, 10 min", proxy::chaos),
     ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),

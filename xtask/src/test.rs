@@ -10,6 +10,8 @@ use crate::{
 pub(crate) fn all(_: &[String]) -> Outcome {
     // The session tests start a real `redis-server` each: without one they fail, never skip.
     install("redis-server", "--version", "redis-server")?;
+    install("redis-cli", "--version", "redis-tools")?;
+    install("systemd-analyze", "--version", "systemd")?;
     // The example backends of `docs/sessions.md` are run in their own languages.
     install("python3", "--version", "python3")?;
     install("node", "--version", "nodejs")?;
