@@ -36,6 +36,19 @@ pub(crate) enum Phase {
     Busy,
 }
 
+/// Whether the client's next request may be read (`scan/requests.rs`): one at a time, so that what
+/// comes behind a request is looked at only once it is clear what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// A request is being answered.
+    Shut,
+    /// And the next one waits.
+    Parked,
+    /// It waits no longer, and must be told.
+    Opened,
+}
+
 /// A client connection, shared by its task, its requests and, after an upgrade, its tunnel.
 ///
 /// All of them run on one thread, so the atomics below are plain loads and stores: they are there
@@ -53,6 +66,9 @@ pub(crate) struct Client {
     phase: AtomicU8,
     deadline: AtomicU32,
     uploading: AtomicBool,
+    gate: AtomicU8,
+    /// Why what the client sent was not given to hyper.
+    refusal: OnceLock<Failure>,
     _open: OpenConnection,
     /// The connection counts against the limit until everything that uses it is gone.
     _permit: OwnedSemaphorePermit,
@@ -81,6 +97,8 @@ impl Client {
             phase: AtomicU8::new(Phase::Idle as u8),
             deadline: AtomicU32::new(NO_DEADLINE),
             uploading: AtomicBool::new(false),
+            gate: AtomicU8::new(Gate::Open as u8),
+            refusal: OnceLock::new(),
             _permit: permit,
         });
         client.rest();
@@ -107,6 +125,48 @@ impl Client {
         if self.phase() == Phase::Idle {
             self.enter(Phase::Head, self.worker.clock.after(self.worker.proxy.limits.head));
         }
+    }
+
+    pub(crate) fn may_ask(&self) -> bool {
+        let gate = self.gate.load(Ordering::Relaxed);
+        gate == Gate::Open as u8 || gate == Gate::Opened as u8
+    }
+
+    /// A request has come whole, at least its head.
+    pub(crate) fn asks(&self) {
+        self.gate.store(Gate::Shut as u8, Ordering::Relaxed);
+    }
+
+    /// Another one has come before that is answered.
+    pub(crate) fn park(&self) {
+        self.gate.store(Gate::Parked as u8, Ordering::Relaxed);
+    }
+
+    /// Whether a request that waited can be read now; said once.
+    pub(crate) fn is_called(&self) -> bool {
+        let called = self.gate.load(Ordering::Relaxed) == Gate::Opened as u8;
+        if called {
+            self.gate.store(Gate::Open as u8, Ordering::Relaxed);
+        }
+        called
+    }
+
+    fn open_gate(&self) {
+        let parked = self.gate.load(Ordering::Relaxed) == Gate::Parked as u8;
+        let gate = if parked { Gate::Opened } else { Gate::Open };
+        self.gate.store(gate as u8, Ordering::Relaxed);
+    }
+
+    /// What the client sent is not read. A first reason stands.
+    pub(crate) fn refuse(&self, why: Failure) {
+        let _ = self.refusal.set(why);
+    }
+
+    /// # Errors
+    ///
+    /// When the request that hyper has read only stands for one that was refused.
+    pub(crate) fn check_refusal(&self) -> Result<(), Failure> {
+        self.refusal.get().map_or(Ok(()), |why| Err(*why))
     }
 
     pub(crate) fn deadline(&self) -> Option<Tick> {
@@ -218,6 +278,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.end(&self.client.worker);
         self.client.rest();
+        self.client.open_gate();
     }
 }
 

@@ -5,17 +5,13 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::{
-    rt::{Read, ReadBufCursor, Write},
-    service::service_fn,
-};
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Sleep};
 
@@ -23,7 +19,11 @@ use crate::{
     client::{Client, Phase},
     clock::Tick,
     proxy,
+    scan::{Requests, Scanned},
 };
+
+/// What hyper reads a client's requests from.
+pub(crate) type ClientIo = TokioIo<Scanned<TcpStream, Requests>>;
 
 /// Serves a client until it, we, or the time ends it.
 pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
@@ -31,8 +31,10 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
     });
-    let io = ClientIo { io: TokioIo::new(stream), client: Arc::clone(&client) };
-    let mut connection = client.worker.http.serve_connection(io, service).with_upgrades();
+    let limit = client.worker.proxy.limits.head_bytes;
+    let stream = Scanned::new(stream, Requests::new(Arc::clone(&client)), limit);
+    let http = &client.worker.http;
+    let mut connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let stop = pin!(client.worker.stop.draining());
     let mut watch = Watch::new(&client, stop);
     let end = poll_fn(|cx| {
@@ -41,6 +43,9 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
             // Errors are the client's: a reset, a malformed head. hyper has answered what can be.
             if Pin::new(&mut connection).poll(cx).is_ready() {
                 return Poll::Ready(End::Closed);
+            }
+            if client.is_called() {
+                continue;
             }
             match watch.next(cx) {
                 Next::Wait => return Poll::Pending,
@@ -53,7 +58,7 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
     if let End::SlowHead = end.await
         && let Some(parts) = connection.into_parts()
     {
-        say_too_slow(parts.io.io.into_inner()).await;
+        say_too_slow(parts.io.into_inner().into_parts().0).await;
     }
 }
 
@@ -172,54 +177,4 @@ async fn say_too_slow(mut stream: TcpStream) {
     });
     // A client that is gone or does not read is not told.
     let _ = written.await;
-}
-
-/// The client's socket; tells the client's state when bytes come in.
-pub(crate) struct ClientIo {
-    pub(crate) io: TokioIo<TcpStream>,
-    client: Arc<Client>,
-}
-
-impl Read for ClientIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if read.is_ready() {
-            self.client.bytes_came();
-        }
-        read
-    }
-}
-
-impl Write for ClientIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
 }

@@ -8,6 +8,12 @@ use hyper::StatusCode;
 /// Why the proxy answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error("the request is malformed: {0}")]
+    Syntax(&'static str),
+    #[error("the request's target is too long")]
+    TargetTooLong,
+    #[error("the request's head is too large")]
+    HeadTooLarge,
     #[error("the request's framing is ambiguous: {0}")]
     Framing(&'static str),
     #[error("the request's Host is not usable: {0}")]
@@ -42,6 +48,9 @@ impl Failure {
     /// The status that the client gets, and the word of `Rondel-Error`.
     pub(crate) fn status_and_word(self) -> (StatusCode, &'static str) {
         match self {
+            Self::Syntax(_) => (StatusCode::BAD_REQUEST, "bad-request"),
+            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "target-too-long"),
+            Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large"),
             Self::Framing(_) => (StatusCode::BAD_REQUEST, "bad-framing"),
             Self::Host(_) => (StatusCode::BAD_REQUEST, "bad-host"),
             Self::Target(_) => (StatusCode::BAD_REQUEST, "bad-target"),
@@ -63,7 +72,10 @@ impl Failure {
     pub(crate) fn poisons_connection(self) -> bool {
         matches!(
             self,
-            Self::Framing(_)
+            Self::Syntax(_)
+                | Self::TargetTooLong
+                | Self::HeadTooLarge
+                | Self::Framing(_)
                 | Self::Host(_)
                 | Self::RequestBody
                 | Self::Method

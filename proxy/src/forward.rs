@@ -4,7 +4,9 @@
 //! may be sent again (RFC 9110, 9.2.2). Never looks at what is in a message.
 
 use std::{
+    error::Error as _,
     future::{Future, poll_fn},
+    io,
     pin::{Pin, pin},
     sync::atomic::{AtomicU32, Ordering},
     task::Poll,
@@ -174,6 +176,7 @@ async fn send(
 ) -> Result<(Response<Incoming>, Link), Lost> {
     let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
     exchange.await_server();
+    upstream.expected.response_to(request.method());
     let mut answer = pin!(upstream.sender.try_send_request(request));
     let mut ended = false;
     let outcome = poll_fn(|cx| {
@@ -244,7 +247,9 @@ async fn switch(
         }
     }
     let parts = connection.into_parts();
-    Ok((parts.io.into_inner(), parts.read_buf))
+    // The scan holds nothing back here: behind a 101 it gives on whatever comes.
+    let (stream, _) = parts.io.into_inner().into_parts();
+    Ok((stream, parts.read_buf))
 }
 
 /// Why there is no response, from what hyper says and what it has read.
@@ -259,15 +264,28 @@ fn lost(
     }
     let error = error.into_error();
     tracing::debug!(%error, "no response");
-    let read = connection.is_some_and(|ended| !ended.into_parts().read_buf.is_empty());
+    let read = connection.is_some_and(has_read);
     if error.is_user() || error.is_body_write_aborted() {
         // The body that we were sending broke off: it is the client's.
         Lost::Final(Failure::RequestBody)
-    } else if error.is_parse() || read {
+    } else if error.is_parse() || read || was_refused(&error) {
         Lost::Final(Failure::BadResponse)
     } else {
         Lost::Unanswered
     }
+}
+
+/// Whether a part of a response has come.
+fn has_read(ended: Connection) -> bool {
+    let parts = ended.into_parts();
+    let (_, held) = parts.io.into_inner().into_parts();
+    !parts.read_buf.is_empty() || !held.is_empty()
+}
+
+/// The response came and was not taken (`scan/`).
+fn was_refused(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 /// A request that may be sent twice: asking again changes nothing that asking once did not, and

@@ -5,9 +5,10 @@
 //! | step | file |
 //! | --- | --- |
 //! | a worker accepts the connection | `accept` |
+//! | what two parsers could read differently as bytes never gets to hyper | `scan` |
 //! | hyper reads heads from it until client, stop or time end it | `connection` |
 //! | the request is answered, left to right | `proxy::answer` |
-//! | what two parsers could read differently is refused | `framing` |
+//! | what they could read differently as a head neither | `framing` |
 //! | the client's session is read | [`session`] |
 //! | headers that end here are taken off, who asked is written down | `headers` |
 //! | the ring says whose turn it is | `pick`, unless the cookie does: `affinity` |
@@ -40,6 +41,7 @@ mod accept;
 mod worker;
 mod client;
 mod record;
+mod scan;
 mod connection;
 mod proxy;
 mod framing;

@@ -21,16 +21,20 @@ use crate::{
     backend::Backend,
     body::Upload,
     clock::{TICK, Tick, ticks},
+    scan::{Expected, Responses, Scanned},
     settings::Limits,
     worker::BUFFER,
 };
 
-pub(crate) type Connection = http1::Connection<TokioIo<TcpStream>, Upload>;
+pub(crate) type ServerIo = TokioIo<Scanned<TcpStream, Responses>>;
+pub(crate) type Connection = http1::Connection<ServerIo, Upload>;
 
 /// A connection to a server.
 pub(crate) struct Upstream {
     pub(crate) sender: SendRequest<Upload>,
     pub(crate) connection: Connection,
+    /// Tells the connection what is to come.
+    pub(crate) expected: Expected,
     /// Whether it has carried a request before.
     pub(crate) reused: bool,
     /// How long it may lie idle.
@@ -40,6 +44,8 @@ pub(crate) struct Upstream {
 /// Servers that say nothing close after 5 s at the earliest (Node, uvicorn).
 const KEEP: Duration = Duration::from_secs(4);
 const MOST_IDLE: usize = 64;
+/// The largest head of a response. hyper's buffer must have a byte more than it.
+const HEAD: usize = BUFFER - 1;
 
 struct Idle {
     upstream: Box<Upstream>,
@@ -101,11 +107,11 @@ pub(crate) async fn connect(backend: &Backend, limits: &Limits) -> io::Result<Bo
     let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let stream = stream.inspect_err(|_| backend.forget_addresses())?;
     stream.set_nodelay(true)?;
-    let handshake = http1::Builder::new()
-        .max_buf_size(BUFFER.max(limits.head_bytes))
-        .handshake(TokioIo::new(stream));
+    let expected = Expected::default();
+    let stream = Scanned::new(stream, Responses::new(expected.clone()), HEAD);
+    let handshake = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-    Ok(Box::new(Upstream { sender, connection, reused: false, keep: ticks(KEEP) }))
+    Ok(Box::new(Upstream { sender, connection, expected, reused: false, keep: ticks(KEEP) }))
 }
 
 /// One address after the other. Each gets half of the time that is left, so that one which

@@ -107,6 +107,7 @@ async fn pass(
     exchange: &mut Exchange,
     mut request: Request<Incoming>,
 ) -> Result<(Reply, Option<OnUpgrade>), Failure> {
+    exchange.client().check_refusal()?;
     framing::check_request(&request)?;
     let session = match &exchange.proxy().sessions {
         Some(sessions) => {

@@ -38,7 +38,7 @@ async fn pass(
     let parts = upgraded
         .downcast::<ClientIo>()
         .map_err(|_| io::Error::other("the client's connection is of an unknown kind"))?;
-    let mut client = parts.io.io.into_inner();
+    let (mut client, held) = parts.io.into_inner().into_parts();
     // There is no idle limit, since a silent WebSocket is a healthy one; so a peer that is gone
     // without a word is found by TCP.
     for stream in [&client, &server] {
@@ -46,6 +46,7 @@ async fn pass(
         SockRef::from(stream).set_tcp_keepalive(&probe)?;
     }
     server.write_all(&parts.read_buf).await?;
+    server.write_all(&held).await?;
     client.write_all(&from_server).await?;
     copy_bidirectional(&mut client, &mut server).await
 }

@@ -420,6 +420,48 @@ async fn what_could_be_read_in_two_ways_is_refused_and_no_server_sees_it() {
 }
 
 #[tokio::test]
+async fn what_hyper_would_not_tell_is_refused_too_and_in_turn() {
+    let echo = Server::echo().await;
+    let proxy = TestProxy::before(&[&echo]).await;
+    let good = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok";
+    for (bad, word) in [
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "bad-framing",
+        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 03\r\n\r\nabc", "bad-framing"),
+        ("GET / HTTP/1.1\nHost: a\n\n", "bad-request"),
+        ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", "bad-target"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;\r\na\r\n0\r\n\r\n",
+            "bad-body",
+        ),
+    ] {
+        let hits = echo.hits();
+        // Alone, behind a good request in the same packet, and byte by byte.
+        let mut alone = proxy.connect().await;
+        alone.write(bad).await;
+        let mut behind = proxy.connect().await;
+        behind.write(format!("{good}{bad}")).await;
+        assert_eq!(behind.read_answer().await.text(), "ok");
+        let mut slow = proxy.connect().await;
+        let (first, last) = bad.split_at(bad.len() - 1);
+        for byte in first.as_bytes() {
+            slow.write([*byte]).await;
+        }
+        slow.write(last).await;
+        for client in [&mut alone, &mut behind, &mut slow] {
+            let answer = client.read_answer().await;
+            assert_eq!((answer.status(), answer.error()), (400, word), "{bad:?}");
+            assert!(client.is_closed().await);
+        }
+        if word != "bad-body" {
+            assert_eq!(echo.hits(), hits + 1, "{bad:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_whole_url_becomes_a_path_and_options_may_ask_for_all() {
     let server = Server::named("a").await;
     let proxy = TestProxy::before(&[&server]).await;
