@@ -218,6 +218,37 @@ fn writers_at_once_lose_no_field_and_agree_on_each() {
     }
 }
 
+#[test]
+fn writes_of_one_session_become_one_and_those_of_many_go_together() {
+    const SESSIONS: u64 = 40;
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.port());
+    let proxy = Proxy::new(|settings| settings.redis = Some(relay.url())).connected();
+    let mut clients: Vec<_> = (0..SESSIONS).map(|_| known(&proxy)).collect();
+    let reads = || {
+        let stats = redis.text(&["INFO", "stats"]).expect("statistics");
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_reads_processed:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).expect("a number")
+    };
+    relay.delay(Duration::from_millis(400));
+    let (hset, before) = (redis.calls("hset"), reads());
+    for turn in 0..25 {
+        for (client, _) in &mut clients {
+            let value = turn.to_string();
+            proxy.exchange(client, &[], "b1", &[("Rondel-Session-Turn", &value)]);
+        }
+    }
+    assert!(proxy.flush());
+    let (hset, reads) = (redis.calls("hset") - hset, reads() - before);
+    for (_, key) in &clients {
+        assert_eq!(redis.text(&["HGET", key, "d:turn"]).as_deref(), Some("24"));
+    }
+    // A thousand changes; what comes while a round trip is under way makes up the next one.
+    assert!(hset <= 8 * SESSIONS, "{hset} writes");
+    // With each, it is asked whether the record is there, and then it is dated and read: four commands.
+    assert!(reads <= 2 * hset, "{hset} writes of four commands came in {reads} pieces");
+}
+
 // ------------------------------------------------------------------ an end is an end for good
 
 #[test]
