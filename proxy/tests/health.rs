@@ -197,3 +197,28 @@ async fn a_server_that_is_added_or_taken_back_starts_slowly_too() {
         assert!(shares_of(&answers, name) < 20, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_flaps_costs_no_request() {
+    let good = Server::named("good").await;
+    let address = free_address().await;
+    let list = format!("http://{address}\n{}", good.line());
+    let proxy = TestProxy::start_with(list, eager).await;
+    let (mut client, mut answers) = (proxy.connect().await, Vec::new());
+    for _ in 0..20 {
+        let flapper =
+            Server::start_on(address, |wire, recorder| answer_with("flapper", wire, recorder));
+        let flapper = flapper.await;
+        for up in [true, false] {
+            for _ in 0..10 {
+                answers.extend(ask(&mut client, 1).await);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            if up {
+                flapper.kill().await;
+            }
+        }
+    }
+    assert!(answers.iter().all(|answer| answer.status() == 200));
+    assert!(shares_of(&answers, "flapper") > 0, "or this shows nothing");
+}
