@@ -1,7 +1,7 @@
 //! The policies against each other over real sockets: `cargo xtask policies`.
 //!
-//! Four servers that work at one request at a time, whose service takes 1, 1, 1 and 4 ms on average
-//! (exponential), and every 400 ms one that stalls for 40. The load is open: requests are sent when
+//! Four servers that work at four requests at a time, as those of the simulation do, whose service
+//! takes 1, 1, 1 and 4 ms on average (exponential), and every 400 ms one that stalls for 40. The load is open: requests are sent when
 //! they are due, at 60 % of what the servers can do, and a request's time begins then, whether or
 //! not the one before has been answered. All policies are given the same requests, which bring the
 //! work that they are with them, and the same stalls; rounds are interleaved, and what all rounds
@@ -23,7 +23,11 @@ use support::{Server, TestProxy, Wire};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 const SLOWNESS: [f64; 4] = [1.0, 1.0, 1.0, 4.0];
+/// Requests that a server works at together.
+const HANDS: usize = 4;
 const UNIT: Duration = Duration::from_millis(1);
+#[expect(clippy::cast_precision_loss, reason = "four")]
+const PACE: f64 = LOAD * HANDS as f64;
 const LOAD: f64 = 0.6;
 const ROUND: Duration = Duration::from_secs(8);
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -41,27 +45,31 @@ const ALL: [(&str, Algorithm); 5] = [
 /// Some work, and who waits for its end.
 type Job = (Duration, Option<oneshot::Sender<()>>);
 
-/// What a server does its work with: a thread, since the timers of a runtime are too coarse.
-fn hand() -> mpsc::Sender<Job> {
+/// What a server does its work with: threads, since the timers of a runtime are too coarse. They
+/// take what comes in its order.
+fn hands() -> mpsc::Sender<Job> {
     let (sender, jobs) = mpsc::channel::<Job>();
-    thread::spawn(move || {
-        let mut free = Instant::now();
-        for (work, done) in jobs {
-            // Whatever a sleep was too long is not added to the next one.
-            free = free.max(Instant::now()) + work;
-            thread::sleep(free.saturating_duration_since(Instant::now()));
-            // Nobody waits for a stall, and a client may have left.
-            done.map(|done| done.send(()));
-        }
-    });
+    let jobs = Arc::new(Mutex::new(jobs));
+    for _ in 0..HANDS {
+        let jobs = Arc::clone(&jobs);
+        thread::spawn(move || {
+            loop {
+                let job = jobs.lock().unwrap().recv();
+                let Ok((work, done)) = job else { return };
+                thread::sleep(work);
+                // Nobody waits for a stall, and a client may have left.
+                done.map(|done| done.send(()));
+            }
+        });
+    }
     sender
 }
 
-async fn serve(mut wire: Wire, hand: mpsc::Sender<Job>, slowness: f64) {
+async fn serve(mut wire: Wire, hands: mpsc::Sender<Job>, slowness: f64) {
     while let Some(head) = wire.read_head().await {
         let work: f64 = head.field("x-work").unwrap().parse().unwrap();
         let (done, ended) = oneshot::channel();
-        hand.send((UNIT.mul_f64(work * slowness), Some(done))).unwrap();
+        hands.send((UNIT.mul_f64(work * slowness), Some(done))).unwrap();
         ended.await.unwrap();
         wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     }
@@ -74,12 +82,12 @@ fn exponential(random: &mut fastrand::Rng) -> f64 {
 /// Says when requests are due, with the work that they are; gives how late it was with each.
 fn arrivals(
     seed: u64,
-    hands: &[mpsc::Sender<Job>],
+    servers: &[mpsc::Sender<Job>],
     tell: &async_mpsc::UnboundedSender<(Instant, f64)>,
 ) -> Vec<Duration> {
     let mut random = fastrand::Rng::with_seed(seed);
     let capacity: f64 = SLOWNESS.iter().map(|slowness| 1.0 / slowness).sum();
-    let pause = UNIT.div_f64(LOAD * capacity);
+    let pause = UNIT.div_f64(PACE * capacity);
     let begin = Instant::now();
     let (mut due, mut stall) = (begin, begin + STALL_EVERY);
     let mut late = Vec::new();
@@ -87,7 +95,10 @@ fn arrivals(
         due += pause.mul_f64(exponential(&mut random));
         if due > stall {
             stall += STALL_EVERY;
-            hands[random.usize(..hands.len())].send((STALL, None)).unwrap();
+            let server = &servers[random.usize(..servers.len())];
+            for _ in 0..HANDS {
+                server.send((STALL, None)).unwrap();
+            }
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
         late.push(due.elapsed());
@@ -98,16 +109,16 @@ fn arrivals(
 
 /// What requests took, and how late they were sent.
 async fn round(algorithm: Algorithm, seed: u64) -> (Vec<Duration>, Vec<Duration>) {
-    let hands: Vec<_> = SLOWNESS.iter().map(|_| hand()).collect();
+    let workers: Vec<_> = SLOWNESS.iter().map(|_| hands()).collect();
     let mut servers = Vec::new();
-    for (hand, slowness) in hands.iter().cloned().zip(SLOWNESS) {
-        servers.push(Server::start(move |wire, _| serve(wire, hand.clone(), slowness)).await);
+    for (hands, slowness) in workers.iter().cloned().zip(SLOWNESS) {
+        servers.push(Server::start(move |wire, _| serve(wire, hands.clone(), slowness)).await);
     }
     let lines = support::lines(&servers.iter().collect::<Vec<_>>());
     let proxy = TestProxy::start_with(lines, |settings| settings.algorithm = algorithm).await;
 
     let (tell, mut told) = async_mpsc::unbounded_channel();
-    let arriving = thread::spawn(move || arrivals(seed, &hands, &tell));
+    let arriving = thread::spawn(move || arrivals(seed, &workers, &tell));
     let idle: Arc<Mutex<Vec<Wire>>> = Arc::default();
     let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let begin = Instant::now();

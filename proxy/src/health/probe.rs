@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Request, header, header::HeaderValue};
+use hyper::{Method, Request, header, header::HeaderValue};
 use tokio::time::timeout;
 
 use super::HealthSettings;
@@ -74,7 +74,8 @@ async fn probe(
     limits: &Limits,
 ) -> Result<(), String> {
     let upstream = pool::connect(backend, limits).await.map_err(|error| error.to_string())?;
-    let Upstream { mut sender, connection, .. } = *upstream;
+    let Upstream { mut sender, connection, expected, .. } = *upstream;
+    expected.response_to(&Method::GET);
     let mut request = Request::new(Upload::empty());
     *request.uri_mut() = settings.path.clone().into();
     let headers = request.headers_mut();

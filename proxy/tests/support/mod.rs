@@ -497,17 +497,13 @@ impl ProxyProcess {
         line
     }
 
-    /// Keeps all that it says from now on.
-    pub fn keep(&mut self) -> Arc<Mutex<Vec<u8>>> {
-        let (mut stderr, kept) = (self.stderr.take().unwrap(), Arc::<Mutex<Vec<u8>>>::default());
-        let keeping = Arc::clone(&kept);
+    /// Keeps all that it says from now on, and gives it once it has ended.
+    pub fn keep(&mut self) -> JoinHandle<Vec<u8>> {
+        let (mut stderr, mut kept) = (self.stderr.take().unwrap(), Vec::new());
         tokio::spawn(async move {
-            let mut some = vec![0; 64 * 1024];
-            while let Ok(count @ 1..) = stderr.read(&mut some).await {
-                keeping.lock().unwrap().extend_from_slice(&some[..count]);
-            }
-        });
-        kept
+            stderr.read_to_end(&mut kept).await.unwrap();
+            kept
+        })
     }
 
     /// Lets it say what it likes from now on, and does not listen.
