@@ -108,7 +108,7 @@ impl Table {
 
 impl fmt::Debug for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Table").field("rows", &self.rows.entry_count()).finish()
+        out.debug_struct("Table").field("rows", &self.rows.entry_count()).finish_non_exhaustive()
     }
 }
 
