@@ -207,7 +207,10 @@ impl Run {
         let (mut servers, mut lines) = (Vec::new(), String::new());
         for (name, mood) in names.into_iter().zip(&moods) {
             let server = moody(name, Arc::clone(mood)).await;
-            lines += &format!("{} name={name}\n", server.line());
+            lines.push_str(&server.line());
+            lines.push_str(" name=");
+            lines.push_str(name);
+            lines.push('\n');
             servers.push(server);
         }
         // Probes would find a failing server too, in their own time.

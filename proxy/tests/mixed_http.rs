@@ -79,7 +79,7 @@ async fn obey(mut wire: Wire, _: Recorder) {
         }
         let mut fields = String::new();
         for line in head.all("x-say") {
-            fields += &format!("Rondel-Session{line}\r\n");
+            fields.extend(["Rondel-Session", line, "\r\n"]);
         }
         wire.write(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok")).await;
     }

@@ -331,9 +331,9 @@ async fn closed_refuses_what_it_cannot_look_up_or_write_and_nothing_else() {
         until(|| scene.redis.number(&["EXISTS", &key]) == 1).await;
         let cookie = elsewhere.cookie;
         if killed {
-            scene.redis.kill()
+            scene.redis.kill();
         } else {
-            scene.redis.freeze()
+            scene.redis.freeze();
         }
         let known = cookie;
         let mut unseen = Client { wire: Wire::connect(closed.address).await, cookie: known };
@@ -353,9 +353,9 @@ async fn closed_refuses_what_it_cannot_look_up_or_write_and_nothing_else() {
         times.sort();
         assert!(times[times.len() - 1] < PROMISED + OWN, "{times:?}");
         if killed {
-            scene.redis.run()
+            scene.redis.run();
         } else {
-            scene.redis.thaw()
+            scene.redis.thaw();
         }
         within(async { while unseen.ask("").await.status() != 200 {} }).await;
         within(async { while Client::of(&closed).await.ask("").await.status() != 200 {} }).await;

@@ -127,9 +127,9 @@ fn the_unit_file_is_one_that_systemd_understands_and_that_is_hardened() {
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     };
-    let (fine, said) = systemd(&["verify", "--man=no"]);
-    assert!(fine && !said.contains("rondel"), "{said}");
+    let (accepted, said) = systemd(&["verify", "--man=no"]);
+    assert!(accepted && !said.contains("rondel"), "{said}");
     // Of ten; a service without any hardening has 9.6.
-    let (fine, said) = systemd(&["security", "--offline=true", "--threshold=20"]);
-    assert!(fine, "{said}");
+    let (accepted, said) = systemd(&["security", "--offline=true", "--threshold=20"]);
+    assert!(accepted, "{said}");
 }
