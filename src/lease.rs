@@ -6,8 +6,9 @@ use crate::{Entry, Guard, Ring, raw::MemberId};
 
 /// Turns that were claimed by [`Ring::lease`], to be taken one by one.
 ///
-/// A lease touches nothing shared but the members themselves: [`next`](Self::next) costs about
-/// half a nanosecond where a pick from the ring costs five.
+/// Taking a turn touches nothing shared but the member itself, and claiming sixteen changes the
+/// cursor once: when threads contend for the cursor, a lease spares them that. A thread alone gains
+/// less, since the claim walks over the members, one after the other.
 ///
 /// # While others act
 ///
@@ -34,8 +35,34 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
 
     pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
         let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], taken: 0, claimed: 0 };
-        lease.claimed = ring.claim(&mut lease.turns[..turns.min(MAX)]);
+        lease.renew(turns);
         lease
+    }
+
+    /// Once the lease is used up, claims turns anew, as [`Ring::lease`] does; those that are left
+    /// are kept, and no others claimed. Cheaper than a new lease, which would have to be moved.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let mut guard = rondel::pin();
+    /// let mut lease = ring.lease(16);
+    /// for turn in 0..99 {
+    ///     if lease.remaining() == 0 {
+    ///         guard.repin();
+    ///         lease.renew(16);
+    ///     }
+    ///     assert_eq!(*lease.next(&guard).unwrap(), turn % 3);
+    /// }
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Lock-free, O(turns).
+    pub fn renew(&mut self, turns: usize) {
+        if self.remaining() == 0 {
+            self.taken = 0;
+            self.claimed = self.ring.claim(&mut self.turns[..turns.min(MAX)]);
+        }
     }
 
     /// Takes the next turn of the lease; `None` when it is used up.

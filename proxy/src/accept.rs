@@ -18,8 +18,15 @@ use tokio::{
 };
 
 use crate::{
-    access_log::AccessLog, client::Client, clock::TICK, connection, metrics::Place, pool,
-    proxy::Proxy, stop::Stop, worker::Worker,
+    access_log::AccessLog,
+    client::Admission,
+    clock::TICK,
+    connection,
+    metrics::Place,
+    multiplex, pool,
+    proxy::Proxy,
+    stop::Stop,
+    worker::{OpenConnection, Worker},
 };
 
 /// Opens one listener per worker on the same address, so that the kernel deals connections out to
@@ -157,6 +164,7 @@ impl Worker {
             self.clock.advance();
             self.retries.refill();
             pool::sweep(self.clock.now());
+            multiplex::sweep(self.clock.now());
         }
     }
 
@@ -218,8 +226,8 @@ impl Worker {
         // Without it a small answer may wait for the acknowledgement of the one before. It fails
         // only on a connection that is gone, which the first read will tell.
         let _ = stream.set_nodelay(true);
-        let client = Client::new(Arc::clone(self), peer, permit);
-        tokio::spawn(connection::serve(stream, client));
+        let admission = Admission { open: OpenConnection::count(self), permit };
+        tokio::spawn(connection::open(Arc::clone(self), stream, peer, admission));
     }
 }
 

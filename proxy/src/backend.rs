@@ -30,9 +30,13 @@ use crate::{
 pub struct ServerSpec {
     /// `name=`, or derived from the URL.
     pub id: String,
+    /// Whether it is spoken to over TLS.
+    pub https: bool,
+    /// Whether it is spoken to in HTTP/2.
+    pub h2: bool,
     /// The host as it was written, IPv6 without brackets, in lower case.
     pub host: String,
-    /// The port, 80 if none was written.
+    /// The port, 80 if none was written, or 443 with https.
     pub port: u16,
     /// Its share of the turns.
     pub weight: u16,
@@ -47,12 +51,20 @@ impl ServerSpec {
     pub fn authority(&self) -> String {
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        if self.port == Self::default_port(self.https) {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+
+    pub(crate) fn default_port(https: bool) -> u16 {
+        if https { 443 } else { 80 }
     }
 
     /// The URL in its one normal form: two lines that name one server have the same.
     pub fn url(&self) -> String {
-        format!("http://{}", self.authority())
+        format!("{}://{}", if self.https { "https" } else { "http" }, self.authority())
     }
 
     /// The id of a server without a name: the same in every proxy and after every restart, and
@@ -136,6 +148,10 @@ pub(crate) struct Counters {
 /// A server in the rotation, shared by all workers.
 pub struct Backend {
     id: String,
+    https: bool,
+    h2: AtomicBool,
+    /// Whether the log was told since TLS last worked.
+    tls_failing: AtomicBool,
     host: String,
     port: u16,
     /// Names this backend in the workers' pools; never used twice in a process.
@@ -186,6 +202,9 @@ impl Backend {
             streaks: Streaks::default(),
             numbers: PerWorker::default(),
             id: spec.id,
+            https: spec.https,
+            h2: AtomicBool::new(spec.h2),
+            tls_failing: AtomicBool::new(false),
             host: spec.host,
             port: spec.port,
         };
@@ -204,6 +223,8 @@ impl Backend {
         let max = self.max.load(Ordering::Relaxed);
         ServerSpec {
             id: self.id.clone(),
+            https: self.https,
+            h2: self.speaks_http2(),
             host: self.host.clone(),
             port: self.port,
             weight: self.weight(),
@@ -215,6 +236,32 @@ impl Backend {
     /// Its URL in the one normal form.
     pub fn url(&self) -> String {
         self.spec().url()
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// Whether it is spoken to in HTTP/2.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.h2.load(Ordering::Relaxed)
+    }
+
+    /// Says why once, and not for every request.
+    pub(crate) fn tls_failed(&self, why: &str) {
+        if self.tls_failing.swap(true, Ordering::Relaxed) {
+            tracing::debug!(server = self.id(), why, "no TLS connection");
+        } else {
+            tracing::warn!(server = self.id(), why, "no TLS connection to this server");
+        }
+    }
+
+    pub(crate) fn tls_works(&self) {
+        self.tls_failing.store(false, Ordering::Relaxed);
     }
 
     /// Its share of the turns.
@@ -253,10 +300,11 @@ impl Backend {
     }
 
     /// What the servers file or an operator changed; the weight's turns are the roster's business.
-    pub(crate) fn adopt(&self, weight: u16, max: Option<u32>, backup: bool) {
-        self.weight.store(weight, Ordering::Relaxed);
-        self.max.store(max.unwrap_or(u32::MAX), Ordering::Relaxed);
-        self.backup.store(backup, Ordering::Relaxed);
+    pub(crate) fn adopt(&self, spec: &ServerSpec) {
+        self.weight.store(spec.weight, Ordering::Relaxed);
+        self.max.store(spec.max.unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.backup.store(spec.backup, Ordering::Relaxed);
+        self.h2.store(spec.h2, Ordering::Relaxed);
         self.change(|_| {});
     }
 

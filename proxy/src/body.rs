@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use crate::{
     client::{Exchange, Progress},
+    multiplex::Lease,
     pool::{self, Upstream},
 };
 
@@ -72,6 +73,31 @@ impl Body for Upload {
     }
 }
 
+/// The same on its way to a server that speaks HTTP/2. A type of its own keeps what hyper does for
+/// HTTP/1 compiled for that alone, which is measurably faster.
+#[derive(Debug)]
+pub(crate) struct Http2Upload(pub(crate) Upload);
+
+impl Body for Http2Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
 /// A response's body on its way to the client, ours or a server's.
 pub(crate) struct Payload {
     source: Source,
@@ -87,6 +113,8 @@ enum Source {
 /// What a server still sends.
 pub(crate) struct Download {
     pub(crate) body: Incoming,
+    /// Its place on a connection that others use too.
+    pub(crate) lease: Option<Lease>,
     /// None: all of it has been read, and the connection lies in the pool or is closed.
     pub(crate) upstream: Option<Box<Upstream>>,
     /// It broke off: told to hyper only after what came before has gone out.
@@ -108,7 +136,7 @@ impl Payload {
     }
 
     pub(crate) fn of_server(download: Download, exchange: Exchange) -> Self {
-        if download.upstream.is_none() {
+        if download.upstream.is_none() && download.lease.is_none() {
             exchange.clear_deadline();
         }
         Self { source: Source::Server(download), exchange }
@@ -190,6 +218,7 @@ impl Download {
     ) -> Poll<T> {
         exchange.broke_off();
         self.upstream = None;
+        self.lease = None;
         self.broken = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending

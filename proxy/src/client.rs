@@ -18,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     backend::Backend,
     clock::Tick,
+    connection::Meter,
     error::Failure,
     headers::HostValues,
     proxy::Proxy,
@@ -32,8 +33,10 @@ pub(crate) enum Phase {
     Idle,
     /// Some bytes of a head have come.
     Head,
-    /// A request is being answered.
+    /// A request is being answered; on HTTP/2, one at least.
     Busy,
+    /// The first bytes are those of HTTP/2, which goes on elsewhere.
+    Http2,
 }
 
 /// Whether the client's next request may be read (`scan/requests.rs`): one at a time, so that what
@@ -49,7 +52,8 @@ enum Gate {
     Opened,
 }
 
-/// A client connection, shared by its task, its requests and, after an upgrade, its tunnel.
+/// A client connection, shared by its task, its requests and, after an upgrade, its tunnel. On
+/// HTTP/2, where requests run side by side, each has one of its own beside the connection's.
 ///
 /// All of them run on one thread, so the atomics below are plain loads and stores: they are there
 /// because tasks are `Send`, and none of them is ever contended.
@@ -59,6 +63,8 @@ pub(crate) struct Client {
     pub(crate) peer: IpAddr,
     /// Whether the forwarding headers that it sends are believed.
     pub(crate) trusted: bool,
+    /// Whether it came over TLS.
+    pub(crate) secure: bool,
     /// The peer's address as `X-Forwarded-For` names it.
     pub(crate) forwarded_for: HeaderValue,
     /// Values made from the first request's `Host`; few clients ever use a second.
@@ -69,9 +75,27 @@ pub(crate) struct Client {
     gate: AtomicU8,
     /// Why what the client sent was not given to hyper.
     refusal: OnceLock<Failure>,
-    _open: OpenConnection,
-    /// The connection counts against the limit until everything that uses it is gone.
-    _permit: OwnedSemaphorePermit,
+    /// HTTP/2: requests that are being answered.
+    streams: AtomicU32,
+    /// HTTP/2: what of it is of no use.
+    meter: Meter,
+    place: Place,
+}
+
+/// What is let go when everything that uses the connection is gone.
+#[derive(Debug)]
+enum Place {
+    Connection(#[expect(dead_code, reason = "it is held")] Admission),
+    /// One of several requests on this connection.
+    Stream(Arc<Client>),
+}
+
+/// A connection's place among those that are open, and among those that may be.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are held")]
+pub(crate) struct Admission {
+    pub(crate) open: OpenConnection,
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 const NO_DEADLINE: Tick = 0;
@@ -81,17 +105,18 @@ impl Client {
     pub(crate) fn new(
         worker: Arc<Worker>,
         peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
+        secure: bool,
+        admission: Admission,
     ) -> Arc<Self> {
         let peer = peer.ip().to_canonical();
         let trusted = worker.proxy.trusted.iter().any(|net| net.contains(&peer));
         let forwarded_for = HeaderValue::try_from(peer.to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         let client = Arc::new(Self {
-            _open: OpenConnection::count(&worker),
             worker,
             peer,
             trusted,
+            secure,
             forwarded_for,
             host_values: OnceLock::new(),
             phase: AtomicU8::new(Phase::Idle as u8),
@@ -99,10 +124,40 @@ impl Client {
             uploading: AtomicBool::new(false),
             gate: AtomicU8::new(Gate::Open as u8),
             refusal: OnceLock::new(),
-            _permit: permit,
+            streams: AtomicU32::new(0),
+            meter: Meter::default(),
+            place: Place::Connection(admission),
         });
         client.rest();
         client
+    }
+
+    /// What the client speaks, as URLs name it.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// The same client as one of its requests on HTTP/2 sees it.
+    pub(crate) fn stream(self: &Arc<Self>) -> Arc<Self> {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.meter.request();
+        self.enter(Phase::Busy, self.stall());
+        Arc::new(Self {
+            worker: Arc::clone(&self.worker),
+            peer: self.peer,
+            trusted: self.trusted,
+            secure: self.secure,
+            forwarded_for: self.forwarded_for.clone(),
+            host_values: self.host_values.clone(),
+            phase: AtomicU8::new(Phase::Busy as u8),
+            deadline: AtomicU32::new(NO_DEADLINE),
+            uploading: AtomicBool::new(false),
+            gate: AtomicU8::new(Gate::Open as u8),
+            refusal: OnceLock::new(),
+            streams: AtomicU32::new(0),
+            meter: Meter::default(),
+            place: Place::Stream(Arc::clone(self)),
+        })
     }
 
     /// A request has come; the connection is busy until the returned value is dropped.
@@ -116,7 +171,8 @@ impl Client {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Idle,
             1 => Phase::Head,
-            _ => Phase::Busy,
+            2 => Phase::Busy,
+            _ => Phase::Http2,
         }
     }
 
@@ -169,6 +225,42 @@ impl Client {
         self.refusal.get().map_or(Ok(()), |why| Err(*why))
     }
 
+    /// The connection turns out to be one of HTTP/2.
+    pub(crate) fn found_http2(&self) {
+        self.enter(Phase::Http2, NO_DEADLINE);
+    }
+
+    /// Its HTTP/2 begins: idle until the first request.
+    pub(crate) fn begin_http2(&self) {
+        self.rest();
+    }
+
+    /// So many bytes came in on HTTP/2. False: too many of them were of no use.
+    pub(crate) fn bears(&self, bytes: usize) -> bool {
+        self.meter.read(bytes, self.worker.clock.now())
+    }
+
+    /// A part of a body went through.
+    pub(crate) fn body_moved(&self, bytes: usize) {
+        if let Place::Stream(connection) = &self.place {
+            connection.meter.moved(bytes);
+            connection.deadline.store(connection.stall(), Ordering::Relaxed);
+        }
+    }
+
+    /// HTTP/2: when it is certain that no request moves because the client does not read. Those that
+    /// wait for a server end before that.
+    fn stall(&self) -> Tick {
+        self.worker.clock.after(self.worker.proxy.limits.response * 2)
+    }
+
+    /// The client no longer wants the answer to this request.
+    pub(crate) fn taken_back(&self) {
+        if let Place::Stream(connection) = &self.place {
+            connection.meter.taken_back();
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Tick> {
         match self.deadline.load(Ordering::Relaxed) {
             NO_DEADLINE | PASSED => None,
@@ -200,6 +292,23 @@ impl Client {
         // ORDERING: Relaxed here and above; one thread.
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let Place::Stream(connection) = &self.place else { return };
+        if let Some(values) = self.host_values.get() {
+            // A client seldom asks for a second host.
+            let _ = connection.host_values.set(values.clone());
+        }
+        if connection.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            if self.worker.stop.is_draining() {
+                connection.hurry();
+            } else {
+                connection.rest();
+            }
+        }
     }
 }
 
@@ -291,6 +400,7 @@ impl Progress {
     pub(crate) fn moved(&self, bytes: usize) {
         let client = &self.0;
         client.worker.numbers().received.add(bytes as u64);
+        client.body_moved(bytes);
         if client.deadline().is_some() {
             let due = client.worker.clock.after(client.worker.proxy.limits.response);
             client.deadline.store(due, Ordering::Relaxed);

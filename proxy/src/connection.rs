@@ -1,10 +1,17 @@
 //! One client connection, from accept to close.
 //!
-//! Owns the hyper connection, its one timer and its end. Never looks into a request.
+//! Owns what comes before HTTP, the choice of its version, the hyper connection, its one timer and
+//! its end. Never looks into a request.
+
+mod http2;
+mod io;
+mod meter;
 
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
+    io::ErrorKind,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -13,26 +20,74 @@ use std::{
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Sleep};
-
-use crate::{
-    client::{Client, Phase},
-    clock::Tick,
-    proxy,
-    scan::{Requests, Scanned},
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    time::{Sleep, timeout},
 };
 
-/// What hyper reads a client's requests from.
-pub(crate) type ClientIo = TokioIo<Scanned<TcpStream, Requests>>;
+pub(crate) use self::{io::ClientIo, meter::Meter};
+use crate::{
+    client::{Admission, Client, Phase},
+    clock::Tick,
+    proxy, proxy_protocol,
+    scan::{Requests, Scanned},
+    stream::Stream,
+    worker::Worker,
+};
 
-/// Serves a client until it, we, or the time ends it.
-pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
+/// What hyper reads a client's requests of HTTP/1 from.
+pub(crate) type Http1Io = TokioIo<Scanned<ClientIo, Requests>>;
+
+/// Serves a client, from its first byte on, until it, we, or the time ends it.
+pub(crate) async fn open(
+    worker: Arc<Worker>,
+    mut socket: TcpStream,
+    mut peer: SocketAddr,
+    admission: Admission,
+) {
+    if worker.proxy.is_announced(peer.ip()) {
+        let header = Box::pin(proxy_protocol::read(&mut socket));
+        match timeout(worker.proxy.limits.handshake, header).await {
+            Ok(Ok(client)) => peer = client.unwrap_or(peer),
+            Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => {
+                return tracing::warn!(%peer, %error, "no PROXY protocol header");
+            }
+            // It may only have looked whether we are there.
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+    let Some(acceptor) = &worker.proxy.acceptor else {
+        let client = Client::new(worker, peer, false, admission);
+        let io = ClientIo::in_clear(socket, Arc::clone(&client));
+        return serve(io, client).await;
+    };
+    // Boxed here and below: the state of what few connections need is no part of all of them.
+    let shaken = Box::pin(acceptor.accept(socket, worker.proxy.limits.handshake)).await;
+    match shaken {
+        Ok(tls) => {
+            let client = Client::new(worker, peer, true, admission);
+            let stream = Stream::Tls(Box::new(tls));
+            let http2 = stream.agreed_on_http2();
+            let io = ClientIo::over_tls(stream, Arc::clone(&client));
+            if http2 {
+                Box::pin(http2::serve(io, client)).await;
+            } else {
+                Box::pin(serve(io, client)).await;
+            }
+        }
+        Err(error) => tracing::debug!(%peer, %error, "no TLS with this client"),
+    }
+}
+
+/// HTTP/1, unless it turns out to be HTTP/2.
+async fn serve(io: ClientIo, client: Arc<Client>) {
     let service = service_fn(|request| {
         let client = Arc::clone(&client);
-        async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
+        async move { Ok::<_, Infallible>(proxy::answer::<false>(client, request).await) }
     });
     let limit = client.worker.proxy.limits.head_bytes;
-    let stream = Scanned::new(stream, Requests::new(Arc::clone(&client)), limit);
+    let stream = Scanned::new(io, Requests::new(Arc::clone(&client)), limit);
     let http = &client.worker.http;
     let mut connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let stop = pin!(client.worker.stop.draining());
@@ -55,16 +110,24 @@ pub(crate) async fn serve(stream: TcpStream, client: Arc<Client>) {
             }
         }
     });
-    if let End::SlowHead = end.await
-        && let Some(parts) = connection.into_parts()
-    {
-        say_too_slow(parts.io.into_inner().into_parts().0).await;
+    let end = end.await;
+    let io = match end {
+        End::Closed => None,
+        End::SlowHead | End::Http2 => {
+            connection.into_parts().map(|parts| parts.io.into_inner().into_parts().0)
+        }
+    };
+    match (end, io) {
+        (End::Http2, Some(io)) => Box::pin(http2::serve(io, Arc::clone(&client))).await,
+        (_, Some(io)) => say_too_slow(io).await,
+        (_, None) => {}
     }
 }
 
 enum End {
     Closed,
     SlowHead,
+    Http2,
 }
 
 /// What is to be done with the hyper connection after it was polled.
@@ -79,28 +142,49 @@ enum Next {
 struct Watch<'c, S> {
     client: &'c Client,
     stop: Pin<&'c mut S>,
-    stop_awaited: bool,
-    stop_obeyed: bool,
+    stopping: Stopping,
     alarm: Alarm,
     closing: bool,
+    http2: bool,
+}
+
+/// How far the signal to stop has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    Unasked,
+    Awaited,
+    Obeyed,
 }
 
 impl<'c, S: Future<Output = ()>> Watch<'c, S> {
     fn new(client: &'c Client, stop: Pin<&'c mut S>) -> Self {
-        let alarm = Alarm::default();
-        Self { client, stop, stop_awaited: false, stop_obeyed: false, alarm, closing: false }
+        let (stopping, alarm) = (Stopping::Unasked, Alarm::default());
+        Self { client, stop, stopping, alarm, closing: false, http2: false }
+    }
+
+    /// HTTP/2 can say that it ends, and answers what was sent before the client heard of it.
+    fn of_http2(self) -> Self {
+        Self { http2: true, ..self }
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Next {
-        if self.stop_is_given(cx) && !self.stop_obeyed {
-            self.stop_obeyed = true;
+        if self.stopping != Stopping::Obeyed && self.stop_is_given(cx) {
+            self.stopping = Stopping::Obeyed;
             match self.client.phase() {
                 Phase::Busy => return Next::FinishAndClose,
+                Phase::Idle if self.http2 => {
+                    self.closing = true;
+                    self.client.hurry();
+                    return Next::FinishAndClose;
+                }
                 // The next request may be on its way. It is answered, with a word that it was the
                 // last one.
                 Phase::Idle => self.client.hurry(),
-                Phase::Head => {}
+                Phase::Head | Phase::Http2 => {}
             }
+        }
+        if self.client.phase() == Phase::Http2 {
+            return Next::End(End::Http2);
         }
         if self.alarm.poll(self.client, cx).is_pending() {
             return Next::Wait;
@@ -114,8 +198,10 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
                 self.client.linger();
                 Next::FinishAndClose
             }
+            // Nothing moves, since the client does not read what it asked for.
+            Phase::Busy if self.http2 => Next::End(End::Closed),
             // The one who waits sees it when polled.
-            Phase::Busy => {
+            Phase::Busy | Phase::Http2 => {
                 self.client.expire();
                 Next::Poll
             }
@@ -125,10 +211,10 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
     /// A task's waker does not change: awaiting the signal once is enough to be woken by it, and
     /// later calls cost a load.
     fn stop_is_given(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.stop_awaited {
+        if self.stopping == Stopping::Awaited {
             return self.client.worker.stop.is_draining();
         }
-        self.stop_awaited = true;
+        self.stopping = Stopping::Awaited;
         self.stop.as_mut().poll(cx).is_ready()
     }
 }
@@ -167,11 +253,11 @@ impl Alarm {
 }
 
 /// hyper can no longer answer, since it has no request yet; so the few bytes are written here.
-async fn say_too_slow(mut stream: TcpStream) {
+async fn say_too_slow(mut stream: ClientIo) {
     const ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\
         Rondel-Error: request-timeout\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\r\n\
         the request did not arrive in time\n";
-    let written = tokio::time::timeout(Duration::from_secs(1), async {
+    let written = timeout(Duration::from_secs(1), async {
         stream.write_all(ANSWER).await?;
         stream.shutdown().await
     });

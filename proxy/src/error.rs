@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     Store,
     #[error("the server cannot be reached")]
     Connect,
+    #[error("there is no secure connection to the server: {0}")]
+    Tls(&'static str),
     #[error("the server closed the connection without an answer")]
     Cut,
     #[error("the server's answer is malformed")]
@@ -62,6 +64,7 @@ impl Failure {
             Self::Bound => (StatusCode::SERVICE_UNAVAILABLE, "affinity"),
             Self::Store => (StatusCode::SERVICE_UNAVAILABLE, "session-store"),
             Self::Connect => (StatusCode::BAD_GATEWAY, "connect"),
+            Self::Tls(_) => (StatusCode::BAD_GATEWAY, "tls"),
             Self::Cut => (StatusCode::BAD_GATEWAY, "cut"),
             Self::BadResponse => (StatusCode::BAD_GATEWAY, "bad-response"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),

@@ -3,20 +3,25 @@
 //! Owns the exchange with a server up to the head of its response, and the rules of when a request
 //! may be sent again (RFC 9110, 9.2.2). Never looks at what is in a message.
 
+mod http2;
+
 use std::{
     error::Error as _,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::Poll,
 };
 
 use bytes::Bytes;
+use http_body::Body as _;
 use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, client::conn::TrySendError, header::HOST,
 };
-use tokio::net::TcpStream;
 
 use crate::{
     backend::{Backend, InFlight},
@@ -25,9 +30,11 @@ use crate::{
     error::Failure,
     framing, headers,
     health::Outcome,
+    multiplex::Lease,
     pool::{self, Connection, Upstream},
     roster::Roster,
     settings::HostPolicy,
+    stream::Stream,
 };
 
 /// A server's response, of which the head has come.
@@ -41,16 +48,20 @@ pub(crate) struct Reply {
 pub(crate) enum Link {
     /// It still brings the body.
     Streaming(Box<Upstream>),
+    /// It still brings the body, and those of other requests.
+    Shared(Lease),
     /// It has brought everything.
     Done,
     /// It speaks another protocol from here on; these bytes of it have come already.
-    Switched(TcpStream, Bytes),
+    Switched(Stream, Bytes),
 }
 
 /// How an attempt failed, which decides who may be asked next.
 enum Lost {
     /// The server has seen nothing of it, and the request is back in its place.
     NeverSent(Failure),
+    /// It was sent, and the server says that it has not looked at it (RFC 9113, 8.7).
+    Refused,
     /// It was sent, and the connection ended before a byte of a response.
     Unanswered,
     /// The server has begun to answer, or has had its time.
@@ -61,7 +72,7 @@ impl Lost {
     fn failure(&self) -> Failure {
         match self {
             Self::NeverSent(failure) | Self::Final(failure) => *failure,
-            Self::Unanswered => Failure::Cut,
+            Self::Refused | Self::Unanswered => Failure::Cut,
         }
     }
 }
@@ -79,7 +90,8 @@ pub(crate) async fn forward(
     bound: bool,
 ) -> Result<Reply, Failure> {
     exchange.client().worker.retries.count_request();
-    let mut copy = copy_to_resend(&request);
+    let idempotent = is_idempotent(request.method());
+    let mut copy = copy_to_resend(&request, idempotent || in_flight.backend().speaks_http2());
     let mut tried = Vec::new();
     let mut fresh = false;
     // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
@@ -103,8 +115,12 @@ pub(crate) async fn forward(
         match lost {
             Lost::Final(failure) => return Err(failure),
             Lost::NeverSent(_) => {}
+            Lost::Refused => slot = copy.take(),
             Lost::Unanswered => {
-                slot = copy.take().filter(|_| exchange.client().worker.retries.take());
+                slot = copy
+                    .take()
+                    .filter(|_| idempotent)
+                    .filter(|_| exchange.client().worker.retries.take());
                 // The next connection must not die of old age as well.
                 fresh = true;
             }
@@ -125,7 +141,7 @@ fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outco
     match attempted {
         Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Failed),
         Ok(_) => Some(Outcome::Good),
-        Err(Lost::NeverSent(Failure::Connect)) => Some(Outcome::Unreachable),
+        Err(Lost::NeverSent(Failure::Connect | Failure::Tls(_))) => Some(Outcome::Unreachable),
         Err(Lost::Unanswered | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
             Some(Outcome::Failed)
         }
@@ -147,10 +163,13 @@ fn second_choice(
 /// One server: over idle connections as long as these turn out to be closed, then over a new one.
 async fn attempt(
     exchange: &Exchange,
-    backend: &Backend,
+    backend: &Arc<Backend>,
     slot: &mut Slot,
     fresh: bool,
 ) -> Result<(Response<Incoming>, Link), Lost> {
+    if backend.speaks_http2() {
+        return Box::pin(http2::attempt(exchange, backend, slot)).await;
+    }
     let worker = &exchange.client().worker;
     while !fresh && let Some(idle) = pool::take(backend, worker.clock.now()) {
         match send(exchange, backend, idle, slot).await {
@@ -158,12 +177,9 @@ async fn attempt(
             sent => return sent,
         }
     }
-    match pool::connect(backend, &worker.proxy.limits).await {
+    match pool::connect(backend, &worker.proxy.limits, &worker.proxy.connector).await {
         Ok(new) => send(exchange, backend, new, slot).await,
-        Err(error) => {
-            tracing::debug!(server = backend.id(), %error, "cannot connect");
-            Err(Lost::NeverSent(Failure::Connect))
-        }
+        Err(error) => Err(Lost::NeverSent(pool::failure(backend, &error))),
     }
 }
 
@@ -236,7 +252,7 @@ async fn switch(
     ended: bool,
     mut connection: Connection,
     exchange: &Exchange,
-) -> Result<(TcpStream, Bytes), Lost> {
+) -> Result<(Stream, Bytes), Lost> {
     if !ended {
         let left = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
             Poll::Pending if exchange.has_expired() => Poll::Ready(false),
@@ -290,13 +306,16 @@ fn was_refused(error: &hyper::Error) -> bool {
 
 /// A request that may be sent twice: asking again changes nothing that asking once did not, and
 /// there is no body that would be gone.
-fn copy_to_resend(request: &Request<Upload>) -> Option<Request<Upload>> {
-    use http_body::Body as _;
-    let idempotent = matches!(
-        *request.method(),
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    );
-    if !idempotent || !request.body().is_end_stream() {
+    )
+}
+
+/// It is kept if there may be a use for it.
+fn copy_to_resend(request: &Request<Upload>, useful: bool) -> Option<Request<Upload>> {
+    if !useful || !request.body().is_end_stream() {
         return None;
     }
     let mut copy = Request::new(Upload::empty());
@@ -372,7 +391,7 @@ mod tests {
         let kept = |method| {
             let mut request = Request::new(Upload::empty());
             *request.method_mut() = method;
-            copy_to_resend(&request).is_some()
+            copy_to_resend(&request, is_idempotent(request.method())).is_some()
         };
         assert!(kept(Method::GET) && kept(Method::DELETE));
         assert!(!kept(Method::POST) && !kept(Method::PATCH));

@@ -18,6 +18,9 @@ pub(crate) fn check_request<B>(request: &Request<B>) -> Result<(), Failure> {
         return Err(Failure::Method);
     }
     check_transfer_encoding(request.headers())?;
+    if request.version() == Version::HTTP_2 {
+        check_length(request.headers())?;
+    }
     check_target(request.method(), request.uri())?;
     check_host(request.version(), request.uri(), request.headers())?;
     check_expectation(request.headers())
@@ -32,6 +35,21 @@ pub(crate) fn check_response<B>(response: &Response<B>) -> Result<(), Failure> {
     let coded = headers.contains_key(header::TRANSFER_ENCODING);
     let ambiguous = several || (coded && (length.is_some() || !is_chunked_alone(headers)));
     if ambiguous { Err(Failure::BadResponse) } else { Ok(()) }
+}
+
+/// HTTP/1's was read with its head. In HTTP/2 the frames say where a body ends, and a length that
+/// nobody has looked at would say it again to an HTTP/1 server.
+fn check_length(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let number = |length: &HeaderValue| {
+        let digits = length.as_bytes();
+        (1..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+    };
+    let (first, second) = (lengths.next(), lengths.next());
+    if first.is_none_or(number) && second.is_none() {
+        return Ok(());
+    }
+    Err(Failure::Framing("Content-Length must be one number"))
 }
 
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
@@ -172,6 +190,19 @@ mod tests {
         for bad in
             [&["gzip, chunked"][..], &["chunked", "chunked"], &["chunked, chunked"], &["identity"]]
         {
+            assert!(with(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_http2_does_not_need_is_one_number_all_the_same() {
+        let with = |lengths: &[&str]| {
+            let mut headers = vec![("host", "a")];
+            headers.extend(lengths.iter().map(|length| ("content-length", *length)));
+            request(Version::HTTP_2, "http://a/", &headers)
+        };
+        assert_eq!((with(&[]), with(&["0"])), (Ok(()), Ok(())));
+        for bad in [&["1", "1"][..], &["1, 1"], &["+1"], &[""], &["99999999999999999999"]] {
             assert!(with(bad).is_err(), "{bad:?}");
         }
     }

@@ -5,12 +5,13 @@
 
 use std::net::IpAddr;
 
+use http::uri::{self, Authority, Scheme};
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Uri, Version,
     header::{self, HeaderName, HeaderValue},
 };
 
-use crate::{client::Client, trace};
+use crate::{client::Client, error::Failure, trace};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -25,11 +26,77 @@ pub(crate) struct HostValues {
     forwarded: HeaderValue,
 }
 
+/// Writes what HTTP/2 says in its own way as HTTP/1.1 does: whom the request is for, and its cookies
+/// (RFC 9113, 8.3.1 and 8.2.3).
+pub(crate) fn from_http2<B>(request: &mut Request<B>) {
+    if !request.headers().contains_key(header::HOST)
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    let headers = request.headers_mut();
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let rest = std::iter::once(second).chain(cookies);
+        let line = rest.fold(first.as_bytes().to_vec(), |mut line, crumb| {
+            line.extend_from_slice(b"; ");
+            line.extend_from_slice(crumb.as_bytes());
+            line
+        });
+        if let Ok(line) = HeaderValue::from_bytes(&line) {
+            headers.insert(header::COOKIE, line);
+        }
+    }
+}
+
+/// Writes a request to an HTTP/1.1 server as one to an HTTP/2 server (RFC 9113, 8.2.2 and 8.3.1).
+/// `to_http1` takes it back.
+///
+/// # Errors
+///
+/// When its `Host` cannot be put so.
+pub(crate) fn to_http2<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), Failure> {
+    let bad = |_| Failure::Host("it cannot be said in HTTP/2");
+    let host = request.headers().get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let mut parts = uri::Parts::default();
+    parts.authority = Some(Authority::try_from(host).map_err(bad)?);
+    parts.scheme = Some(scheme);
+    parts.path_and_query = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| bad_target())?;
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    for name in [header::HOST, header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+fn bad_target() -> Failure {
+    Failure::Target("it cannot be said in HTTP/2")
+}
+
+/// What `to_http2` wrote, for whichever server gets the request instead. Its body is framed anew
+/// in any case.
+pub(crate) fn to_http1<B>(request: &mut Request<B>) {
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    *request.uri_mut() = origin_form(request.uri());
+    *request.version_mut() = Version::HTTP_11;
+    if request.headers().contains_key(header::TE) {
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
 /// Makes a client's request one that a server may get. True: the client asks for an upgrade.
 pub(crate) fn to_backend<B>(request: &mut Request<B>, client: &Client) -> bool {
     let old = request.version() == Version::HTTP_10;
     let upgrade = strip_request(request.headers_mut(), client.trusted, old);
-    set_forwarding(request.headers_mut(), client);
+    let received = if request.version() == Version::HTTP_2 { VIA_2 } else { VIA };
+    set_forwarding(request.headers_mut(), client, &received);
     if client.worker.proxy.trace {
         trace::pass_on_or_begin(request.headers_mut());
     }
@@ -180,42 +247,49 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
     tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"))
 }
 
-fn set_forwarding(headers: &mut HeaderMap, client: &Client) {
+fn set_forwarding(headers: &mut HeaderMap, client: &Client, via: &HeaderValue) {
     let host = headers.get(header::HOST);
-    let kept = client.host_values.get_or_init(|| HostValues::new(host, client.peer));
+    let kept = client.host_values.get_or_init(|| HostValues::new(host, client));
     if kept.host.as_ref() == host {
-        set_forwarding_as(headers, client, kept.clone());
+        set_forwarding_as(headers, client, kept.clone(), via);
     } else {
-        let other = HostValues::new(host, client.peer);
-        set_forwarding_as(headers, client, other);
+        let other = HostValues::new(host, client);
+        set_forwarding_as(headers, client, other, via);
     }
 }
 
+const VIA: HeaderValue = HeaderValue::from_static("1.1 rondel");
+const VIA_2: HeaderValue = HeaderValue::from_static("2.0 rondel");
+
 /// An untrusted client's own were removed before, so whatever is there may stay.
-fn set_forwarding_as(headers: &mut HeaderMap, client: &Client, values: HostValues) {
-    const HTTP: HeaderValue = HeaderValue::from_static("http");
-    const VIA: HeaderValue = HeaderValue::from_static("1.1 rondel");
+fn set_forwarding_as(
+    headers: &mut HeaderMap,
+    client: &Client,
+    values: HostValues,
+    via: &HeaderValue,
+) {
+    let scheme = HeaderValue::from_static(client.scheme());
 
     if client.trusted {
         let chain = joined(headers, &X_FORWARDED_FOR, &client.forwarded_for);
         headers.insert(X_FORWARDED_FOR, chain);
-        headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
+        headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
         if let Some(host) = values.host {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
         let chain = joined(headers, &header::FORWARDED, &values.forwarded);
         headers.insert(header::FORWARDED, chain);
-        let chain = joined(headers, &header::VIA, &VIA);
+        let chain = joined(headers, &header::VIA, via);
         headers.insert(header::VIA, chain);
         headers.entry(X_REQUEST_ID).or_insert_with(request_id);
     } else {
         headers.insert(X_FORWARDED_FOR, client.forwarded_for.clone());
-        headers.insert(X_FORWARDED_PROTO, HTTP);
+        headers.insert(X_FORWARDED_PROTO, scheme);
         if let Some(host) = values.host {
             headers.insert(X_FORWARDED_HOST, host);
         }
         headers.insert(header::FORWARDED, values.forwarded);
-        headers.insert(header::VIA, VIA);
+        headers.insert(header::VIA, via.clone());
         headers.insert(X_REQUEST_ID, request_id());
     }
 }
@@ -232,8 +306,8 @@ fn joined(headers: &HeaderMap, name: &HeaderName, ours: &HeaderValue) -> HeaderV
 }
 
 impl HostValues {
-    fn new(host: Option<&HeaderValue>, peer: IpAddr) -> Self {
-        let mut line = match peer {
+    fn new(host: Option<&HeaderValue>, client: &Client) -> Self {
+        let mut line = match client.peer {
             IpAddr::V4(ip) => format!("for={ip}"),
             IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
         };
@@ -243,7 +317,8 @@ impl HostValues {
             line.push_str(host);
             line.push('"');
         }
-        line.push_str(";proto=http");
+        line.push_str(";proto=");
+        line.push_str(client.scheme());
         let forwarded = HeaderValue::try_from(line);
         // A copy: a clone would keep the whole buffer that the request was read into.
         let copy = |host: &HeaderValue| HeaderValue::from_bytes(host.as_bytes()).ok();

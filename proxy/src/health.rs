@@ -20,6 +20,7 @@ use crate::{
     backend::{Backend, Condition, FULL, State},
     roster::Roster,
     settings::Limits,
+    tls::Connector,
 };
 use outlier::Outliers;
 pub use passive::Outcome;
@@ -49,12 +50,21 @@ pub(crate) fn start(
     roster: &Arc<Roster>,
     settings: Option<HealthSettings>,
     limits: &Limits,
+    tls: &Arc<Connector>,
     background: &Handle,
 ) {
-    background.spawn(look_after(Arc::downgrade(roster), settings, limits.clone()));
+    let reach = Reach { limits: limits.clone(), tls: Arc::clone(tls) };
+    background.spawn(look_after(Arc::downgrade(roster), settings, reach));
 }
 
-async fn look_after(roster: Weak<Roster>, settings: Option<HealthSettings>, limits: Limits) {
+/// What it takes to reach a server.
+#[derive(Clone, Debug)]
+struct Reach {
+    limits: Limits,
+    tls: Arc<Connector>,
+}
+
+async fn look_after(roster: Weak<Roster>, settings: Option<HealthSettings>, reach: Reach) {
     let mut probes: HashMap<u32, Probing> = HashMap::new();
     let mut outliers = Outliers::default();
     while let Some(roster) = roster.upgrade() {
@@ -68,7 +78,7 @@ async fn look_after(roster: Weak<Roster>, settings: Option<HealthSettings>, limi
                 probes.entry(backend.serial()).or_insert_with(|| {
                     let roster = Arc::downgrade(&roster);
                     let watch =
-                        probe::watch(roster, Arc::clone(backend), settings.clone(), limits.clone());
+                        probe::watch(roster, Arc::clone(backend), settings.clone(), reach.clone());
                     Probing(tokio::spawn(watch))
                 });
             }

@@ -35,6 +35,8 @@ mod metrics;
 pub mod servers;
 pub mod settings;
 mod stop;
+mod stream;
+pub mod tls;
 
 // The path of a request, in its order.
 mod accept;
@@ -42,6 +44,7 @@ mod worker;
 mod client;
 mod record;
 mod scan;
+mod proxy_protocol;
 mod connection;
 mod proxy;
 mod framing;
@@ -55,6 +58,7 @@ mod pick;
 mod affinity;
 mod forward;
 mod pool;
+mod multiplex;
 mod body;
 mod tunnel;
 mod respond;
@@ -62,11 +66,12 @@ mod respond;
 // Beside the path.
 pub mod admin;
 mod config;
+mod watch;
 pub mod reload;
 pub mod supervisor;
 pub mod demo;
 pub mod telemetry;
 
 pub use accept::{bind, serve};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, SetupError};
 pub use stop::Stop;

@@ -17,7 +17,7 @@ use rondel_proxy::{
     reload,
     settings::{Args, Refusal, Settings},
     supervisor::Supervisor,
-    telemetry,
+    telemetry, tls,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -93,12 +93,21 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
     let drained = background.block_on(async {
         let stop = Stop::new();
         let (ask, asked) = mpsc::channel(1);
+        let (ask_tls, asked_tls) = mpsc::channel(1);
         let supervisor = Supervisor::from_env();
-        tokio::spawn(obey_signals(Signals::listen()?, stop.clone(), ask, supervisor.clone()));
+        tokio::spawn(obey_signals(
+            Signals::listen()?,
+            stop.clone(),
+            [ask, ask_tls],
+            supervisor.clone(),
+        ));
         let summary = settings.summary();
         let _demo = play_missing_servers(&settings).await;
         let source = settings.source.clone();
         let (address, workers) = (settings.listen, settings.workers.get());
+        if let Some(certificates) = settings.certificates.clone() {
+            tokio::spawn(tls::follow(certificates, asked_tls));
+        }
         let proxy = Proxy::new(settings, background.handle())?;
         // Before there is anybody to wait for it.
         proxy.settled().await;
@@ -124,6 +133,8 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
             admin = admin_at.map_or("off".to_owned(), |address| address.to_string()),
             algorithm = summary.algorithm,
             sessions = summary.sessions,
+            tls = summary.tls,
+            proxy_protocol = summary.proxy_protocol,
             access_log = summary.access_log,
             "listening"
         );
@@ -171,7 +182,8 @@ async fn play_missing_servers(settings: &Settings) -> Vec<DemoServer> {
     if !settings.demo {
         return Vec::new();
     }
-    let servers = settings.servers.iter();
+    // Those that are played speak HTTP/1, in clear.
+    let servers = settings.servers.iter().filter(|server| !server.https && !server.h2);
     let named: Vec<_> =
         servers.map(|server| (server.host.clone(), server.port, server.authority())).collect();
     demo::start(&named).await
@@ -198,7 +210,7 @@ impl Signals {
 async fn obey_signals(
     mut signals: Signals,
     stop: Stop,
-    reload: mpsc::Sender<()>,
+    reload: [mpsc::Sender<()>; 2],
     supervisor: Supervisor,
 ) {
     loop {
@@ -207,7 +219,9 @@ async fn obey_signals(
             _ = signals.interrupt.recv() => {}
             _ = signals.hangup.recv() => {
                 // Full: a reload that begins later than this signal is asked for already.
-                let _ = reload.try_send(());
+                for reload in &reload {
+                    let _ = reload.try_send(());
+                }
                 continue;
             }
         }

@@ -21,12 +21,15 @@ use crate::{
     backend::Backend,
     body::Upload,
     clock::{TICK, Tick, ticks},
+    error::Failure,
     scan::{Expected, Responses, Scanned},
     settings::Limits,
+    stream::Stream,
+    tls::{Connector, TlsFault},
     worker::BUFFER,
 };
 
-pub(crate) type ServerIo = TokioIo<Scanned<TcpStream, Responses>>;
+pub(crate) type ServerIo = TokioIo<Scanned<Stream, Responses>>;
 pub(crate) type Connection = http1::Connection<ServerIo, Upload>;
 
 /// A connection to a server.
@@ -102,16 +105,55 @@ pub(crate) fn sweep(now: Tick) {
 /// # Errors
 ///
 /// When none of its addresses takes it in time.
-pub(crate) async fn connect(backend: &Backend, limits: &Limits) -> io::Result<Box<Upstream>> {
-    let stream = timeout(limits.connect, dial(backend, limits.connect)).await;
-    let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let stream = stream.inspect_err(|_| backend.forget_addresses())?;
-    stream.set_nodelay(true)?;
+pub(crate) async fn connect(
+    backend: &Backend,
+    limits: &Limits,
+    tls: &Connector,
+) -> io::Result<Box<Upstream>> {
+    let stream = open(backend, limits, tls, false).await?;
     let expected = Expected::default();
     let stream = Scanned::new(stream, Responses::new(expected.clone()), HEAD);
     let handshake = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(io::Error::other)?;
     Ok(Box::new(Upstream { sender, connection, expected, reused: false, keep: ticks(KEEP) }))
+}
+
+/// A socket and, if the server wants it, TLS over that.
+pub(crate) async fn open(
+    backend: &Backend,
+    limits: &Limits,
+    tls: &Connector,
+    http2: bool,
+) -> io::Result<Stream> {
+    let socket = timeout(limits.connect, dial(backend, limits.connect)).await;
+    let socket = socket.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let socket = socket.inspect_err(|_| backend.forget_addresses())?;
+    socket.set_nodelay(true)?;
+    if !backend.is_https() {
+        return Ok(Stream::Clear(socket));
+    }
+    let shaken = Box::pin(tls.connect(socket, backend.host(), http2, limits.handshake)).await?;
+    backend.tls_works();
+    Ok(Stream::Tls(Box::new(shaken)))
+}
+
+/// Why there is no connection, to be told to the client; the log says it in full.
+pub(crate) fn failure(backend: &Backend, error: &io::Error) -> Failure {
+    let why = reason(error);
+    if let Some(fault) = TlsFault::of(error) {
+        backend.tls_failed(&why);
+        return Failure::Tls(fault.as_str());
+    }
+    tracing::debug!(server = backend.id(), why, "cannot connect");
+    Failure::Connect
+}
+
+/// What failed, for people.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match TlsFault::of(error) {
+        Some(fault) => format!("{}: {error}", fault.as_str()),
+        None => error.to_string(),
+    }
 }
 
 /// One address after the other. Each gets half of the time that is left, so that one which

@@ -3,6 +3,7 @@
 //! Owns the order of the steps. Each step is a file of its own.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use crate::{
     roster::Roster,
     session::{SessionSetupError, Sessions},
     settings::{Affinity, HostPolicy, Limits, Settings},
+    tls::{Acceptor, Connector},
     worker::Worker,
 };
 
@@ -37,7 +39,12 @@ pub struct Proxy {
     pub(crate) affinity: Affinity,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) trusted: Vec<IpNet>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub(crate) announcers: Vec<IpNet>,
     pub(crate) host: HostPolicy,
+    /// None: clients come in clear.
+    pub(crate) acceptor: Option<Acceptor>,
+    pub(crate) connector: Arc<Connector>,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
     pub(crate) metrics: Metrics,
@@ -55,21 +62,29 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// When sessions cannot be set up as asked.
-    pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SessionSetupError> {
+    /// When sessions or TLS cannot be set up as asked.
+    pub fn new(settings: Settings, background: &Handle) -> Result<Arc<Self>, SetupError> {
         let sessions = settings.sessions.map(|chosen| Sessions::new(chosen, background));
         let mut roster =
             Roster::new(settings.servers, settings.algorithm.policy(settings.sigma_z0));
         roster.slow_start = settings.slow_start;
         roster.ejects = settings.health.is_some();
         let roster = Arc::new(roster);
-        health::start(&roster, settings.health, &settings.limits, background);
+        let connector = Arc::new(Connector::new(settings.roots));
+        if roster.servers().iter().any(|server| server.is_https()) {
+            connector.prepare();
+        }
+        let acceptor = settings.certificates.as_ref().map(Acceptor::new).transpose();
+        health::start(&roster, settings.health, &settings.limits, &connector, background);
         Ok(Arc::new(Self {
             roster,
             affinity: settings.affinity,
             sessions: sessions.transpose()?,
             trusted: settings.trusted,
+            announcers: settings.proxy_protocol,
             host: settings.host,
+            acceptor: acceptor.map_err(SetupError::Tls)?,
+            connector,
             limits: settings.limits,
             drain: settings.drain,
             metrics: Metrics::new(settings.admin.is_some() || settings.access_log.is_some()),
@@ -87,14 +102,37 @@ impl Proxy {
         }
     }
 
+    /// Whether this peer names its clients by the PROXY protocol.
+    pub(crate) fn is_announced(&self, peer: IpAddr) -> bool {
+        self.announcers.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
     /// The servers, to be looked at and changed.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.roster
     }
 }
 
-/// Answers one request, whatever becomes of it.
-pub(crate) async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Response<Payload> {
+/// Why the proxy cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Sessions cannot be set up.
+    #[error(transparent)]
+    Sessions(#[from] SessionSetupError),
+    /// TLS cannot.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+/// Answers one request, whatever becomes of it. Compiled for each version by itself, so that what
+/// one needs is no part of the other.
+pub(crate) async fn answer<const HTTP2: bool>(
+    client: Arc<Client>,
+    mut request: Request<Incoming>,
+) -> Response<Payload> {
+    if HTTP2 {
+        headers::from_http2(&mut request);
+    }
     let mut exchange = client.begin();
     exchange.note(&request);
     match pass(&mut exchange, request).await {

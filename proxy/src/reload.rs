@@ -4,19 +4,16 @@
 //! somebody asks, and the roster is brought in line with it by difference. What cannot be read
 //! changes nothing. Never touches a connection.
 //!
-//! The folder is watched and not the file, since editors put a new file in the old one's place, and
-//! Kubernetes turns a link beside it. A change counts once the folder is quiet and the file has
-//! twice been read the same, so that a file that is still being written is left alone.
+//! A change counts once the folder is quiet and the file has twice been read the same, so that a
+//! file that is still being written is left alone.
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -24,6 +21,7 @@ use crate::{
     config,
     roster::{Changes, Roster},
     servers,
+    watch::Watch,
 };
 
 /// The file that says who the servers are.
@@ -76,7 +74,7 @@ pub async fn follow(roster: Arc<Roster>, source: Source, mut asked: mpsc::Receiv
     // It may have changed since the roster was made from it.
     let mut applied = None;
     loop {
-        watch.folders_of(source.path());
+        watch.folders_of(&[source.path()]);
         let ask = tokio::select! {
             ask = asked.recv() => match ask {
                 Some(()) => true,
@@ -128,70 +126,5 @@ fn reload(roster: &Roster, source: &Source, text: &Result<String, String>, asked
             }
             tracing::error!(%file, "servers not reloaded: all stay as they were");
         }
-    }
-}
-
-/// The system's watch over the folders in which something can happen to a file.
-struct Watch {
-    watcher: notify::Result<RecommendedWatcher>,
-    /// With the number that tells a folder from a new one of the same name.
-    folders: Vec<(PathBuf, Option<u64>)>,
-    tell: mpsc::Sender<()>,
-}
-
-impl Watch {
-    fn new(tell: mpsc::Sender<()>) -> Self {
-        let changed = tell.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Our own reading is an event as well.
-            let reading =
-                |kind| matches!(kind, AccessKind::Read | AccessKind::Open(_) | AccessKind::Any);
-            match event.map(|event| event.kind) {
-                Ok(EventKind::Access(AccessKind::Close(mode)))
-                    if mode != notify::event::AccessMode::Write => {}
-                Ok(EventKind::Access(kind)) if reading(kind) => {}
-                // Full: a change is being told already.
-                _ => drop(changed.try_send(())),
-            }
-        });
-        if let Err(error) = &watcher {
-            tracing::warn!(%error, "files are not watched, only looked at from time to time");
-        }
-        Self { watcher, folders: Vec::new(), tell }
-    }
-
-    /// The folder of the file, and that of the file it links to. They can change at any time.
-    fn folders_of(&mut self, file: &Path) {
-        let real = fs::canonicalize(file).ok();
-        let mut folders: Vec<_> = std::iter::once(file)
-            .chain(real.as_deref())
-            .map(folder)
-            .map(|path| (fs::metadata(&path).ok().map(|data| data.ino()), path))
-            .map(|(number, path)| (path, number))
-            .collect();
-        folders.dedup_by_key(|(_, number)| *number);
-        let Ok(watcher) = &mut self.watcher else { return };
-        if folders == self.folders {
-            return;
-        }
-        for (old, _) in self.folders.drain(..) {
-            // It may be gone, and its watch with it.
-            let _ = watcher.unwatch(&old);
-        }
-        for (folder, _) in &folders {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                tracing::debug!(?folder, %error, "cannot watch this folder");
-            }
-        }
-        self.folders = folders;
-        // What happened before the watch was set is not told by it. Full: it is told already.
-        let _ = self.tell.try_send(());
-    }
-}
-
-fn folder(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
     }
 }

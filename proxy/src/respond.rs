@@ -29,9 +29,10 @@ pub(crate) fn with_reply(
     let (mut head, body) = response.into_parts();
     // hyper puts its own there; what ours needs has been taken.
     head.extensions.remove::<hyper::upgrade::OnUpgrade>();
-    let upstream = match link {
-        Link::Done => None,
-        Link::Streaming(upstream) => Some(upstream),
+    let (upstream, lease) = match link {
+        Link::Done => (None, None),
+        Link::Streaming(upstream) => (Some(upstream), None),
+        Link::Shared(lease) => (None, Some(lease)),
         Link::Switched(server, from_server) => {
             let Some(switched) = switched else {
                 return with_failure(Failure::BadResponse, exchange);
@@ -45,8 +46,8 @@ pub(crate) fn with_reply(
     if exchange.client().worker.stop.is_draining() {
         head.headers.insert(header::CONNECTION, CLOSE);
     }
-    exchange.record.answered(head.status, in_flight, upstream.is_some());
-    let download = Download { body, upstream, broken: None };
+    exchange.record.answered(head.status, in_flight, upstream.is_some() || lease.is_some());
+    let download = Download { body, lease, upstream, broken: None };
     Response::from_parts(head, Payload::of_server(download, exchange))
 }
 

@@ -264,7 +264,7 @@ impl Roster {
                 self.ring.remove(key);
             }
         }
-        seat.backend.adopt(spec.weight, spec.max, spec.backup);
+        seat.backend.adopt(spec);
     }
 
     /// New members for a server, spread evenly between those of the others.

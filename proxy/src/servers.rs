@@ -25,10 +25,8 @@ pub struct LineError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each says its meaning in its message")]
 pub enum Problem {
-    #[error("`{0}` is no URL of a server: http://HOST[:PORT] is expected")]
+    #[error("`{0}` is no URL of a server: http://HOST[:PORT] or https://HOST[:PORT] is expected")]
     Scheme(String),
-    #[error("https servers cannot be used yet: `{0}`")]
-    Https(String),
     #[error("a server's URL has no path, query or fragment: `{0}`")]
     Path(String),
     #[error("a server's URL has no user or password: `{0}`")]
@@ -43,9 +41,7 @@ pub enum Problem {
     Max(String),
     #[error("name `{0}` is not 1 to 64 of A-Z a-z 0-9 _ -")]
     Name(String),
-    #[error("`h2` (HTTP/2 to the server) cannot be used yet")]
-    H2,
-    #[error("unknown key `{0}`: weight=, max=, name= and backup are known")]
+    #[error("unknown key `{0}`: weight=, max=, name=, h2 and backup are known")]
     UnknownKey(String),
     #[error("`{0}` is given twice")]
     KeyTwice(String),
@@ -141,6 +137,8 @@ fn parse_words(words: &[String]) -> (Option<ServerSpec>, Vec<Problem>) {
     // Keys are read even if the URL is wrong: every error of the line is reported at once.
     let mut read = server.unwrap_or_else(|| ServerSpec {
         id: String::new(),
+        https: false,
+        h2: false,
         host: String::new(),
         port: 0,
         weight: 1,
@@ -168,10 +166,8 @@ fn parse_words(words: &[String]) -> (Option<ServerSpec>, Vec<Problem>) {
 
 fn parse_url(url: &str) -> Result<ServerSpec, Problem> {
     let (scheme, rest) = url.split_once("://").ok_or_else(|| Problem::Scheme(url.to_owned()))?;
-    if scheme.eq_ignore_ascii_case("https") {
-        return Err(Problem::Https(url.to_owned()));
-    }
-    if !scheme.eq_ignore_ascii_case("http") {
+    let https = scheme.eq_ignore_ascii_case("https");
+    if !https && !scheme.eq_ignore_ascii_case("http") {
         return Err(Problem::Scheme(url.to_owned()));
     }
     let authority = rest.strip_suffix('/').unwrap_or(rest);
@@ -182,10 +178,12 @@ fn parse_url(url: &str) -> Result<ServerSpec, Problem> {
         return Err(Problem::UserInfo(url.to_owned()));
     }
     let (host, port) = parse_authority(authority)?;
-    Ok(ServerSpec { id: String::new(), host, port, weight: 1, max: None, backup: false })
+    let port = port.unwrap_or(ServerSpec::default_port(https));
+    let id = String::new();
+    Ok(ServerSpec { id, https, h2: false, host, port, weight: 1, max: None, backup: false })
 }
 
-fn parse_authority(authority: &str) -> Result<(String, u16), Problem> {
+fn parse_authority(authority: &str) -> Result<(String, Option<u16>), Problem> {
     let bad_host = || Problem::Host(authority.to_owned());
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (address, after) = rest.split_once(']').ok_or_else(bad_host)?;
@@ -204,10 +202,10 @@ fn parse_authority(authority: &str) -> Result<(String, u16), Problem> {
         }
         (host.to_ascii_lowercase(), port)
     };
-    let Some(port) = port else { return Ok((host, 80)) };
+    let Some(port) = port else { return Ok((host, None)) };
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
-        Ok(number) if digits && number != 0 => Ok((host, number)),
+        Ok(number) if digits && number != 0 => Ok((host, Some(number))),
         _ => Err(Problem::Port(port.to_owned())),
     }
 }
@@ -251,7 +249,7 @@ fn parse_key(word: &str, server: &mut ServerSpec) -> Result<(), Problem> {
             value.clone_into(&mut server.id);
         }
         None if word == "backup" => server.backup = true,
-        None if word == "h2" => return Err(Problem::H2),
+        None if word == "h2" => server.h2 = true,
         _ => {
             let key = word.split_once('=').map_or(word, |(key, _)| key);
             return Err(Problem::UnknownKey(key.to_owned()));
@@ -288,6 +286,10 @@ mod tests {
             ("http://10.1.2.3:80", "http://10.1.2.3"),
             ("http://[::1]:5173", "http://[::1]:5173"),
             ("http://[0:0::1]", "http://[::1]"),
+            ("https://a", "https://a"),
+            ("HTTPS://A:443/", "https://a"),
+            ("https://a:80", "https://a:80"),
+            ("http://a:443", "http://a:443"),
             ("http://my_app.svc.cluster.local.:8080", "http://my_app.svc.cluster.local.:8080"),
         ] {
             assert_eq!(one(line).url(), url, "{line}");
@@ -304,15 +306,16 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let server = one("http://a:1 weight=256 max=7 name=Web_1-a backup");
+        let server = one("http://a:1 weight=256 max=7 name=Web_1-a backup h2");
         assert_eq!((server.weight, server.max, server.backup), (256, Some(7), true));
+        assert!(server.h2 && !server.https && one("https://a").https);
         assert_eq!(server.id, "Web_1-a");
     }
 
     #[test]
     fn every_error_of_a_text_is_reported_with_its_line() {
         let text = "localhost:8000\nhttp://a:0\nhttp://a:65536 weight=0 weight=3\nhttp://ok\n\
-                    ftp://x\nhttps://x\nhttp://x/y\nhttp://u@x\nhttp://x speed=3 max=0 h2 backup=1\n\
+                    ftp://x\nhttps://x:\nhttp://x/y\nhttp://u@x\nhttp://x speed=3 max=0 h2=1 backup=1\n\
                     http://300.1.1.1\nhttp://[::1\nhttp://a:+1\nhttp://\nhttp://a:\nhttp://::1";
         let lines: Vec<usize> = problems(text).iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 2, 3, 3, 3, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12, 13, 14, 15]);

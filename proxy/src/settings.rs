@@ -8,6 +8,7 @@ mod layers;
 mod limits;
 mod parse;
 mod summary;
+mod tls;
 
 use std::{
     io,
@@ -38,6 +39,7 @@ use crate::{
     policy::Algorithm,
     reload::Source,
     session::{self, SessionFail, SessionSettings},
+    tls::{Certificates, Roots},
 };
 
 /// A round-robin load balancer that keeps sessions.
@@ -55,7 +57,7 @@ use crate::{
                   78 bad configuration."
 )]
 pub struct Args {
-    /// Servers, one a line: a URL and, where wanted, weight=N max=N name=ID backup
+    /// Servers, one a line: a URL and, where wanted, weight=N max=N name=ID h2 backup
     #[arg(short, long, value_name = "FILE", env = "RONDEL_FILE")]
     file: Option<PathBuf>,
 
@@ -199,6 +201,11 @@ pub struct Args {
     #[arg(long, value_name = "CIDR", env = "RONDEL_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_net, help_heading = "Requests")]
     trusted_proxy: Vec<IpNet>,
 
+    /// Connections of these clients, and no others, begin with a PROXY protocol header (v1 or v2),
+    /// which names the real client; may be repeated
+    #[arg(long, value_name = "CIDR", env = "RONDEL_PROXY_PROTOCOL", value_delimiter = ',', value_parser = parse_net, help_heading = "Requests")]
+    proxy_protocol: Vec<IpNet>,
+
     /// The Host that a server sees: the client's, or its own
     #[arg(
         long,
@@ -208,6 +215,32 @@ pub struct Args {
         help_heading = "Requests"
     )]
     host: HostPolicy,
+
+    /// Serve over TLS with this certificate chain, in PEM; may be repeated, and the client's SNI
+    /// chooses. Files are followed when they change
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RONDEL_TLS_CERT",
+        value_delimiter = ',',
+        help_heading = "TLS"
+    )]
+    tls_cert: Vec<PathBuf>,
+
+    /// The certificate's private key, one for each --tls-cert in the same order [default: in the
+    /// certificate's file]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RONDEL_TLS_KEY",
+        value_delimiter = ',',
+        help_heading = "TLS"
+    )]
+    tls_key: Vec<PathBuf>,
+
+    /// Who may vouch for https servers, in PEM [default: whom this system trusts]
+    #[arg(long, value_name = "FILE", env = "RONDEL_CA", help_heading = "TLS")]
+    ca: Option<PathBuf>,
 
     /// Threads that serve [default: one per core]
     #[arg(long, value_name = "N", env = "RONDEL_WORKERS", help_heading = "Process")]
@@ -288,7 +321,7 @@ impl Args {
                 Fail::Closed => SessionFail::Closed,
             },
             redis: self.redis.clone(),
-            secure: false,
+            secure: !self.tls_cert.is_empty(),
             reissue: self.affinity == Affinity::Prefer,
         })
     }
@@ -350,8 +383,14 @@ pub struct Settings {
     pub sessions: Option<SessionSettings>,
     /// See [`Affinity`].
     pub affinity: Affinity,
+    /// What clients see over TLS; none: they come in clear.
+    pub certificates: Option<Certificates>,
+    /// Who may vouch for https servers.
+    pub roots: Roots,
     /// Clients whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub proxy_protocol: Vec<IpNet>,
     /// See [`HostPolicy`].
     pub host: HostPolicy,
     /// Threads that serve.
@@ -386,7 +425,10 @@ impl Settings {
             slow_start: Duration::ZERO,
             sessions: None,
             affinity: Affinity::None,
+            certificates: None,
+            roots: Roots::of_system(),
             trusted: Vec::new(),
+            proxy_protocol: Vec::new(),
             host: HostPolicy::Pass,
             workers: NonZeroUsize::MIN,
             drain: Duration::from_secs(30),
@@ -427,6 +469,14 @@ impl TryFrom<Args> for Settings {
         if args.session == Switch::Off && args.affinity != Affinity::None {
             errors.push("--affinity needs sessions: the server stands in their cookie".to_owned());
         }
+        let certificates = args.certificates().unwrap_or_else(|found| {
+            errors.extend(found);
+            None
+        });
+        let roots = args.roots().unwrap_or_else(|error| {
+            errors.push(error);
+            Roots::of_system()
+        });
         let admin = args.admin().unwrap_or_else(|error| {
             errors.push(error);
             None
@@ -444,7 +494,10 @@ impl TryFrom<Args> for Settings {
             slow_start: args.slow_start,
             sessions: args.sessions(secrets),
             affinity: args.affinity,
+            certificates,
+            roots,
             trusted: args.trusted_proxy,
+            proxy_protocol: args.proxy_protocol,
             host: args.host,
             workers: args.workers.unwrap_or_else(one_per_core),
             drain: args.drain,

@@ -8,9 +8,11 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Notify;
 
 use crate::{
@@ -18,11 +20,15 @@ use crate::{
     forward::RetryBudget,
     metrics::{Place, WorkerNumbers},
     proxy::Proxy,
+    settings::Limits,
     stop::Stop,
 };
 
 /// Most that is read or written at once.
 pub(crate) const BUFFER: usize = 64 * 1024;
+
+/// How much of its requests' bodies an HTTP/2 client may send before they are passed on.
+pub(crate) const HTTP2_WINDOW: u32 = 1024 * 1024;
 
 /// What the connections of one thread share.
 pub(crate) struct Worker {
@@ -30,6 +36,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) retries: RetryBudget,
     pub(crate) http: http1::Builder,
+    pub(crate) http2: http2::Builder<TokioExecutor>,
     pub(crate) stop: Stop,
     pub(crate) place: Place,
     open: AtomicUsize,
@@ -43,11 +50,13 @@ impl Worker {
         http.header_read_timeout(None)
             .max_header_size(proxy.limits.head_bytes)
             .max_buf_size(BUFFER.max(proxy.limits.head_bytes));
+        let http2 = http2_within(&proxy.limits);
         Self {
             proxy,
             clock: Clock::new(),
             retries: RetryBudget::new(),
             http,
+            http2,
             stop,
             place,
             open: AtomicUsize::new(0),
@@ -71,6 +80,26 @@ impl Worker {
             changed.await;
         }
     }
+}
+
+/// HTTP/2 with clients. A hostile one is let go where it costs more than it asks for: too large a
+/// head, too many CONTINUATION frames, streams that are reset before they are looked at or that
+/// break the rules, and no answer to a ping.
+fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(HTTP2_WINDOW)
+        // What a client that does not read can make us keep for each of its streams.
+        .max_send_buf_size(BUFFER)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    http2
 }
 
 impl fmt::Debug for Worker {

@@ -75,6 +75,7 @@ fn bad_usage_ends_with_64() {
         &["--session-cookie", "a b"],
         &["--session-header", "a b"],
         &["--trusted-proxy", "10.0.0.0/40"],
+        &["--proxy-protocol", "all"],
         &["--redis", "nonsense"],
         &["--algorithm", "fastest"],
         &["--sigma-z0", "-1"],
@@ -172,4 +173,46 @@ fn a_secret_that_could_be_guessed_is_refused() {
     assert_eq!(ran.code, 78);
     assert!(ran.stderr.starts_with(&format!("{secret}:2: ")), "{}", ran.stderr);
     assert!(!ran.stderr.contains("short"), "a secret must not be printed");
+}
+
+#[test]
+fn certificates_keys_and_authorities_that_cannot_be_used_are_named_with_their_file() {
+    let (_folder, servers) = file("https://localhost:8000\n");
+    let servers = servers.to_str().unwrap();
+    let authority = support::tls::Authority::new();
+    let (one, two) = (authority.issue("one", &["a"]), authority.issue("two", &["a"]));
+    let (one_cert, one_key) = (one.cert.to_str().unwrap(), one.key.to_str().unwrap());
+    let (two_cert, two_key) = (two.cert.to_str().unwrap(), two.key.to_str().unwrap());
+    let ca = authority.file();
+    let good = ["--tls-cert", one_cert, "--tls-key", one_key, "--ca", ca.to_str().unwrap()];
+    let ran = run(&[&["-f", servers, "--check"][..], &good].concat());
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for (flags, file, why) in [
+        (&["--tls-cert", "/none.crt", "--tls-key", one_key][..], "/none.crt", "No such file"),
+        (&["--tls-cert", one_key, "--tls-key", one_key], one_key, "no certificate"),
+        (&["--tls-cert", one_cert, "--tls-key", one_cert], one_cert, "no private key"),
+        (&["--tls-cert", one_cert], one_cert, "no private key"),
+        (&["--tls-cert", one_cert, "--tls-key", two_key], two_key, "cannot be used with"),
+        (
+            &["--tls-cert", one_cert, "--tls-cert", two_cert, "--tls-key", one_key],
+            "--tls-cert",
+            "same order",
+        ),
+        (&["--tls-key", one_key], "--tls-cert", "same order"),
+        (&["--ca", servers], servers, "no certificate"),
+        (&["--ca", "/none.pem"], "/none.pem", "No such file"),
+    ] {
+        let ran = run(&[&["-f", servers][..], flags].concat());
+        assert_eq!(ran.code, 78, "{flags:?}");
+        assert!(ran.stderr.starts_with(file) && ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    // All of them at once, with those of other files.
+    let ran = run(&["-f", "/none", "--ca", "/none.pem", "--tls-cert", "/none.crt"]);
+    assert_eq!(ran.stderr.lines().count(), 3, "{}", ran.stderr);
+
+    // One file with both, as HAProxy has them, and one of two kinds of key for a name.
+    let both = authority.path("both.pem");
+    let text = [one_cert, one_key].map(|file| std::fs::read(file).unwrap()).concat();
+    std::fs::write(&both, text).unwrap();
+    assert_eq!(run(&["-f", servers, "--check", "--tls-cert", both.to_str().unwrap()]).code, 0);
 }

@@ -101,10 +101,11 @@ impl<T> Core<T> {
 
     /// # Safety
     ///
-    /// While `guard` was pinned, the slot `index` was seen linked and its link was `link`.
+    /// As of [`Member::seen`].
     #[inline]
-    unsafe fn member<'g>(&'g self, index: Index, link: Link, _: &'g Guard) -> Member<'g, T> {
-        Member { slot: self.slot(index), id: MemberId::new(index, link) }
+    unsafe fn member<'g>(&'g self, index: Index, link: Link, guard: &'g Guard) -> Member<'g, T> {
+        // SAFETY: N4, as the caller says.
+        unsafe { Member::seen(self.slot(index), index, link, guard) }
     }
 }
 
@@ -123,6 +124,15 @@ impl<T> Clone for Member<'_, T> {
 impl<T> Copy for Member<'_, T> {}
 
 impl<'g, T> Member<'g, T> {
+    /// # Safety
+    ///
+    /// While `guard` was pinned, `slot`, which is that of `index`, was seen linked and its link
+    /// was `link`.
+    #[inline]
+    unsafe fn seen(slot: &'g Slot<T>, index: Index, link: Link, _: &'g Guard) -> Self {
+        Self { slot, id: MemberId::new(index, link) }
+    }
+
     #[inline]
     pub(crate) fn id(self) -> MemberId {
         self.id

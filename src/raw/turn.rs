@@ -15,15 +15,16 @@ use crate::{
     guard::Guard,
     raw::{
         Core, Member,
+        slot::Slot,
         word::{Index, Link, MemberId, Position, SENTINEL},
     },
     sync::{Ordering, back_off, step},
 };
 
 /// One step forward from a slot.
-pub(super) enum Hop {
+pub(super) enum Hop<'a, T> {
     /// The live slot that follows, with its link.
-    To { next: Index, link: Link, past_the_end: bool },
+    To { next: Index, slot: &'a Slot<T>, link: Link, past_the_end: bool },
     /// The ring was empty.
     Empty,
     /// A removal that is under way must be finished first, or the end of the list moved.
@@ -107,14 +108,14 @@ impl<T: Send + Sync + 'static> Core<T> {
         let cursor = self.cursor();
         step!(CursorRead);
         match self.look(cursor.index()) {
-            Hop::To { next, link, .. } => {
+            Hop::To { next, slot, link, .. } => {
                 step!(NextFound);
                 if !self.move_cursor(cursor, next) {
                     return Turn::Lost;
                 }
                 step!(Moved);
                 // SAFETY: N4, seen linked and live by `look`.
-                Turn::Won(unsafe { self.member(next, link, guard) })
+                Turn::Won(unsafe { Member::seen(slot, next, link, guard) })
             }
             Hop::Empty => Turn::Nobody,
             Hop::Again => Turn::InTheWay(cursor.index()),
@@ -153,21 +154,29 @@ impl<T: Send + Sync + 'static> Core<T> {
     }
 
     /// Claims the next turns, as many as `turns` has room for, with one change of the cursor;
-    /// returns how many, which is less only if the ring is empty.
+    /// returns how many, which is less only if the ring is empty. Apart, so that taking what was
+    /// claimed is short enough to be inlined.
+    #[inline(never)]
     pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> usize {
         let mut failures = 0;
         'again: loop {
             let cursor = self.cursor();
             step!(CursorRead);
             let mut at = cursor.index();
+            let mut link = self.link(at);
+            step!(LinkRead);
             for turn in &mut *turns {
-                match self.hop(at, guard) {
-                    Hop::To { next, link, .. } => {
-                        *turn = MemberId::new(next, link);
-                        at = next;
+                // What said that a member is live says too who follows it.
+                match self.look_behind(at, link) {
+                    Hop::To { next, link: of_next, .. } => {
+                        *turn = MemberId::new(next, of_next);
+                        (at, link) = (next, of_next);
                     }
                     Hop::Empty => return 0,
-                    Hop::Again => continue 'again,
+                    Hop::Again => {
+                        self.clear_the_way(at, guard);
+                        continue 'again;
+                    }
                 }
             }
             step!(TurnsFound);
@@ -220,32 +229,48 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// The live slot after `at`, past the sentinel. Only looks.
     #[inline]
-    fn look(&self, at: Index) -> Hop {
+    fn look(&self, at: Index) -> Hop<'_, T> {
         let link = self.link(at);
         step!(LinkRead);
-        let past_the_end = at != SENTINEL && link.successor() == SENTINEL;
-        let mut next = link.successor();
-        if past_the_end {
-            next = self.link(SENTINEL).successor();
-            step!(HeadRead);
-            // Was `at` still the last when the first was read? It was not if something had been
-            // linked behind it; and if that had gone again, the cursor's version has changed.
-            if self.link(at) != link {
-                return Hop::Again;
-            }
-        }
+        self.look_behind(at, link)
+    }
+
+    /// The same, from what the link of `at` was.
+    #[inline]
+    fn look_behind(&self, at: Index, link: Link) -> Hop<'_, T> {
         if link.is_removed() {
             return Hop::Again;
         }
-        if next == SENTINEL {
-            return Hop::Empty;
+        match link.successor() {
+            SENTINEL if at == SENTINEL => Hop::Empty,
+            SENTINEL => self.look_past_the_end(at, link),
+            next => self.look_at(next, false),
         }
-        let link = self.link(next);
-        if link.is_removed() { Hop::Again } else { Hop::To { next, link, past_the_end } }
+    }
+
+    /// The first live slot. `at` was the last one, as its `link` said.
+    #[inline]
+    fn look_past_the_end(&self, at: Index, link: Link) -> Hop<'_, T> {
+        let next = self.link(SENTINEL).successor();
+        step!(HeadRead);
+        // Was `at` still the last when the first was read? It was not if something had been
+        // linked behind it; and if that had gone again, the cursor's version has changed.
+        if self.link(at) != link {
+            return Hop::Again;
+        }
+        if next == SENTINEL { Hop::Empty } else { self.look_at(next, true) }
+    }
+
+    /// The slot `next`, if it is live.
+    #[inline]
+    fn look_at(&self, next: Index, past_the_end: bool) -> Hop<'_, T> {
+        let slot = self.slot(next);
+        let link = slot.link();
+        if link.is_removed() { Hop::Again } else { Hop::To { next, slot, link, past_the_end } }
     }
 
     /// The live slot after `at`, past the sentinel; or what stands in the way is unlinked instead.
-    pub(super) fn hop(self: &Arc<Self>, at: Index, guard: &Guard) -> Hop {
+    pub(super) fn hop(self: &Arc<Self>, at: Index, guard: &Guard) -> Hop<'_, T> {
         let hop = self.look(at);
         if let Hop::Again = hop {
             self.clear_the_way(at, guard);
@@ -282,7 +307,7 @@ impl<T: Send + Sync + 'static> Core<T> {
         let mut laps = 0;
         for hops in 1.. {
             let (next, link) = match self.hop(at, guard) {
-                Hop::To { next, link, past_the_end } => {
+                Hop::To { next, link, past_the_end, .. } => {
                     laps += u32::from(past_the_end);
                     (next, link)
                 }

@@ -64,8 +64,9 @@ impl<T: Send + Sync + 'static> Core<T> {
         guard: &'g Guard,
     ) -> Option<(Member<'g, T>, MemberId)> {
         let member = self.find(at, guard)?;
-        let before = self.before(at.index(), guard).map_or(MemberId::SENTINEL, Member::id);
-        Some((member, before))
+        // One that leaves meanwhile has no predecessor to come back to: it is not there.
+        let (before, link) = self.predecessor(at.index(), guard)?;
+        Some((member, MemberId::new(before, link)))
     }
 
     /// The member after the first of `at` and `before` that is still there, or else the first of
@@ -82,7 +83,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 .find(|id| id.is_live_in(self.link(id.index())))
                 .unwrap_or(MemberId::SENTINEL);
             match self.hop(from.index(), guard) {
-                Hop::To { next, link, past_the_end } => {
+                Hop::To { next, link, past_the_end, .. } => {
                     // SAFETY: N4, seen linked and live by `hop`.
                     let member = unsafe { self.member(next, link, guard) };
                     return Some((member, if past_the_end { MemberId::SENTINEL } else { from }));
@@ -102,12 +103,25 @@ impl<T: Send + Sync + 'static> Core<T> {
         guard: &'g Guard,
     ) -> Option<(Member<'g, T>, MemberId)> {
         loop {
-            let onto = match self.find(at, guard) {
-                Some(_) if at != MemberId::SENTINEL => self.before(at.index(), guard),
-                _ => self.find(before, guard).filter(|_| before != MemberId::SENTINEL),
+            let is_there = at != MemberId::SENTINEL && self.find(at, guard).is_some();
+            let onto = if is_there {
+                // `None` if it leaves meanwhile; then the next round does not find it.
+                let Some((before, link)) = self.predecessor(at.index(), guard) else { continue };
+                MemberId::new(before, link)
+            } else {
+                before
             };
-            let onto = onto.or_else(|| self.back(guard))?;
-            if let Some(place) = self.onto(onto.id(), guard) {
+            // SENTINEL, or what has left: past the front, to the last.
+            if onto != MemberId::SENTINEL {
+                if let Some(place) = self.onto(onto, guard) {
+                    return Some(place);
+                }
+                if is_there {
+                    continue;
+                }
+            }
+            let last = self.back(guard)?.id();
+            if let Some(place) = self.onto(last, guard) {
                 return Some(place);
             }
         }

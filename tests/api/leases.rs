@@ -49,6 +49,20 @@ fn of_no_turns_claim_none() {
 }
 
 #[test]
+fn are_renewed_once_they_are_used_up() {
+    let (ring, _) = ring_of(3);
+    let mut lease = ring.lease(2);
+    let guard = pin();
+    assert_eq!(*lease.next(&guard).unwrap(), 0);
+    lease.renew(5); // one turn is left: it is kept, and no other is claimed
+    assert_eq!(rest(&mut lease), [1]);
+    lease.renew(4);
+    assert_eq!(lease.remaining(), 4);
+    assert_eq!(turns(&ring, 1), [0]);
+    assert_eq!(rest(&mut lease), [2, 0, 1, 2]);
+}
+
+#[test]
 fn pass_over_members_that_were_removed() {
     let (ring, keys) = ring_of(4);
     let mut lease = ring.lease(4);

@@ -3,62 +3,138 @@
 //! Also included by the crate's own unit models: needs nothing but loom.
 
 use std::{
+    env,
+    ops::AddAssign,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Explores the executions of `body`, which runs `threads` threads, and fails if there were fewer
 /// than the floor: the first over the real reclamation, the second without any.
 ///
-/// | | quick | full (`RONDEL_MODELS=full`) |
+/// | preemptions | quick | full (`RONDEL_MODELS=full`) |
 /// | --- | --- | --- |
-/// | two threads | 2 preemptions; 3 without reclamation | any number |
-/// | three threads | none; 1 without reclamation | 1; 3 without reclamation |
+/// | two threads | 2; 3 without reclamation | 3, then any number for as long as it may take |
+/// | three threads | none; 1 without reclamation | 1, then 3, both for as long as it may take |
 ///
-/// `RONDEL_PREEMPTIONS` overrules. `RONDEL_FLOORS=off` is for mutants, which may leave less to
-/// explore and are not found out by that.
-#[expect(clippy::print_stdout, reason = "the table of models is there to be read")]
+/// `RONDEL_PREEMPTIONS` overrules. In the full form a search may take `RONDEL_MODEL_SECONDS`, 180
+/// if unset; the table says which came to their end. `RONDEL_FLOORS=off` is for mutants, which may
+/// leave less to explore and are not found out by that.
 #[track_caller]
 pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
-    let variable = |name| std::env::var(name).ok();
-    let full = variable("RONDEL_MODELS").is_some_and(|form| form == "full");
-    let alone = cfg!(rondel_loom_protocol);
-    let floor = floors[usize::from(alone)];
+    let body = Arc::new(body);
+    let bounds = bounds(threads);
+    if bounds.is_empty() {
+        tell(format_args!("three threads over the real reclamation: in the full form"));
+        return;
+    }
+    let mut total = 0;
+    for bound in bounds {
+        let explored = search(bound, Arc::clone(&body));
+        explored.tell(bound, 1);
+        total += explored.executions;
+    }
+    meets_floor(total, floors);
+}
+
+/// The bounds on preemptions to explore a model at, one after the other.
+fn bounds(threads: usize) -> Vec<Option<usize>> {
+    if let Some(bound) = variable("RONDEL_PREEMPTIONS").filter(|bound| !bound.is_empty()) {
+        return vec![Some(bound.parse().expect("a number of preemptions"))];
+    }
+    match (threads, is_full(), cfg!(rondel_loom_protocol)) {
+        (2, true, _) => vec![Some(3), None],
+        (2, false, false) => vec![Some(2)],
+        (2, false, true) => vec![Some(3)],
+        (_, true, _) => vec![Some(1), Some(3)],
+        (_, false, true) => vec![Some(1)],
+        (_, false, false) => vec![],
+    }
+}
+
+/// What a search came to.
+#[derive(Default)]
+pub(crate) struct Explored {
+    pub(crate) executions: usize,
+    pub(crate) time: Duration,
+    /// It was stopped before it had seen all executions.
+    pub(crate) is_cut: bool,
+}
+
+/// Explores the executions with at most so many preemptions.
+pub(crate) fn search(
+    bound: Option<usize>,
+    body: Arc<impl Fn() + Send + Sync + 'static>,
+) -> Explored {
+    let seconds = variable("RONDEL_MODEL_SECONDS").map_or(180, |seconds| {
+        seconds.parse().expect("RONDEL_MODEL_SECONDS is a number of seconds")
+    });
+    let limit = is_full().then(|| Duration::from_secs(seconds));
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 100_000;
-    builder.preemption_bound = match (threads, full, alone) {
-        (2, true, _) => None,
-        (2, false, false) => Some(2),
-        (2, false, true) | (_, true, true) => Some(3),
-        (_, true, false) | (_, false, true) => Some(1),
-        (_, false, false) => {
-            println!("three threads over the real reclamation: in the full form");
-            return;
-        }
-    };
-    if let Some(bound) = variable("RONDEL_PREEMPTIONS").filter(|bound| !bound.is_empty()) {
-        builder.preemption_bound = Some(bound.parse().expect("a number of preemptions"));
-    }
-    let explored = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&explored);
+    builder.preemption_bound = bound;
+    builder.max_duration = limit;
+    builder.checkpoint_interval = 1_000; // executions between two looks at the clock
+    let executions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&executions);
     let began = Instant::now();
     builder.check(move || {
         count.fetch_add(1, Relaxed);
         body();
     });
-    let explored = explored.load(Relaxed);
-    let test = std::thread::current();
-    println!(
-        "model {:<70} {explored:>9} executions {:>8.1} s",
-        test.name().unwrap_or("?"),
-        began.elapsed().as_secs_f64()
-    );
+    let time = began.elapsed();
+    Explored {
+        executions: executions.load(Relaxed),
+        time,
+        is_cut: limit.is_some_and(|limit| time >= limit),
+    }
+}
+
+impl Explored {
+    /// One line of the table, for the test that runs.
+    pub(crate) fn tell(&self, bound: Option<usize>, models: usize) {
+        let test = std::thread::current();
+        let bound = bound.map_or("any".to_owned(), |bound| bound.to_string());
+        tell(format_args!(
+            "model {:<78} {models:>4} x {bound:>3} preemptions {:>9} executions {:>7.1} s{}",
+            test.name().unwrap_or("?"),
+            self.executions,
+            self.time.as_secs_f64(),
+            if self.is_cut { ", not all" } else { "" }
+        ));
+    }
+}
+
+impl AddAssign for Explored {
+    fn add_assign(&mut self, other: Self) {
+        self.executions += other.executions;
+        self.time += other.time;
+        self.is_cut |= other.is_cut;
+    }
+}
+
+#[track_caller]
+pub(crate) fn meets_floor(executions: usize, floors: [usize; 2]) {
+    let floor = floors[usize::from(cfg!(rondel_loom_protocol))];
     let no_floors = variable("RONDEL_FLOORS").is_some_and(|floors| floors == "off");
     assert!(
-        explored >= floor || no_floors,
-        "only {explored} executions, {floor} expected: is --cfg crossbeam_loom set?"
+        executions >= floor || no_floors,
+        "only {executions} executions, {floor} expected: is --cfg crossbeam_loom set?"
     );
+}
+
+pub(crate) fn is_full() -> bool {
+    variable("RONDEL_MODELS").is_some_and(|form| form == "full")
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+#[expect(clippy::print_stdout, reason = "the table of models is there to be read")]
+fn tell(line: std::fmt::Arguments<'_>) {
+    println!("{line}");
 }

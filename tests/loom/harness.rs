@@ -84,7 +84,7 @@ impl Model {
     }
 
     /// One execution.
-    fn run(&self) {
+    pub(crate) fn run(&self) {
         let tally = Arc::new(Tally::default());
         let ring = Arc::new(Ring::new());
         let mut hand =
@@ -99,17 +99,17 @@ impl Model {
         }
 
         let reclaiming = self.reclaims_meanwhile.then(|| loom::thread::spawn(reclaim));
-        let clock = self.has_clock.then(|| Arc::new(loom::sync::atomic::AtomicU64::new(1)));
+        let clock = Clock::new(self.has_clock);
         let (last, others) = self.threads.split_last().expect("a model has threads");
         let running: Vec<_> = others
             .iter()
             .enumerate()
             .map(|(thread, ops)| {
                 let (mut hand, ops, clock) = (hand.clone(), ops.clone(), clock.clone());
-                loom::thread::spawn(move || hand.perform(thread, &ops, clock.as_deref()))
+                loom::thread::spawn(move || hand.perform(thread, &ops, &clock))
             })
             .collect();
-        let mut history = hand.perform(others.len(), last, clock.as_deref());
+        let mut history = hand.perform(others.len(), last, &clock);
         for thread in running {
             history.extend(thread.join().expect("a thread of a model does not panic"));
         }
@@ -130,6 +130,40 @@ impl Model {
 pub(crate) fn reclaim() {
     for _ in 0..8 {
         crossbeam_epoch::pin().flush();
+    }
+}
+
+/// Stamps for calls, and the gate that they begin at.
+///
+/// loom looks for a race with the *last* access of a word only. A thread that loads a word and then
+/// exchanges it hides the exchange from the loads that others made before, and so the order in which
+/// the exchange comes first may never be tried. An exchange that all threads make, with none before
+/// it, has them begin in every order; what a load could have seen in between, loom tries by itself,
+/// since a load may return an older value.
+#[derive(Clone)]
+pub(crate) struct Clock {
+    time: Arc<loom::sync::atomic::AtomicU64>,
+    orders: bool,
+}
+
+impl Clock {
+    /// One that `orders` calls that do not overlap, or is a gate alone.
+    pub(crate) fn new(orders: bool) -> Self {
+        Self { time: Arc::new(loom::sync::atomic::AtomicU64::new(1)), orders }
+    }
+
+    /// The time before a call.
+    pub(crate) fn invoked(&self) -> u64 {
+        if self.orders {
+            return self.time.fetch_add(1, loom::sync::atomic::Ordering::SeqCst);
+        }
+        self.time.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
+        1
+    }
+
+    /// The time after it.
+    fn returned(&self) -> u64 {
+        if self.orders { self.time.fetch_add(1, loom::sync::atomic::Ordering::SeqCst) } else { 1 }
     }
 }
 
@@ -171,20 +205,12 @@ struct Hand {
 
 impl Hand {
     /// Makes the calls of one thread and writes them down.
-    fn perform(
-        &mut self,
-        thread: usize,
-        ops: &[Op],
-        clock: Option<&loom::sync::atomic::AtomicU64>,
-    ) -> Vec<Call> {
-        let tick = |else_at| {
-            clock.map_or(else_at, |clock| clock.fetch_add(1, loom::sync::atomic::Ordering::SeqCst))
-        };
+    fn perform(&mut self, thread: usize, ops: &[Op], clock: &Clock) -> Vec<Call> {
         ops.iter()
             .map(|&op| {
-                let invoked = tick(1);
+                let invoked = clock.invoked();
                 let ret = self.make(op);
-                Call { thread, op, ret, invoked, returned: tick(1) }
+                Call { thread, op, ret, invoked, returned: clock.returned() }
             })
             .collect()
     }

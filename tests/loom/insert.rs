@@ -75,7 +75,7 @@ fn insert_before_a_member_that_is_removed_behind_one_that_comes_and_goes() {
         .thread(&[Insert(Before(1), 2)])
         .thread(&[Insert(After(0), 3), Remove(3)])
         .thread(&[Remove(1)])
-        .explore([60_000, 5_600]);
+        .explore([60_000, 6_600]);
 }
 
 /// Who has seen the removal must find the cursor where the removal left it, and the new member's
@@ -86,5 +86,5 @@ fn insert_in_front_of_a_member_that_was_seen_to_be_removed() {
         .after(&[Next, Next])
         .thread(&[Remove(1)])
         .thread(&[Contains(1), Insert(After(0), 2), Next])
-        .explore([2_900, 680]);
+        .explore([5_200, 2_200]);
 }

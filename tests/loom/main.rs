@@ -19,6 +19,8 @@ mod explore;
 mod harness;
 
 mod insert;
+mod laps;
+mod pairs;
 mod pops;
 mod remove;
 #[cfg(not(rondel_loom_protocol))]

@@ -11,7 +11,7 @@ use crate::{
         Op::{Insert, Next, NextWhere, Remove},
     },
     explore::explore,
-    harness::Model,
+    harness::{Clock, Model},
 };
 
 #[test]
@@ -30,7 +30,7 @@ fn next_against_removal_of_the_member_that_is_next() {
         .after(&[Next])
         .thread(&[Next, Next])
         .thread(&[Remove(1)])
-        .explore([620, 220]);
+        .explore([730, 270]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn next_against_removal_of_both_neighbours_of_the_cursor() {
         .after(&[Next])
         .thread(&[Next])
         .thread(&[Remove(0), Remove(1)])
-        .explore([3_800, 2_100]);
+        .explore([5_100, 3_300]);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn next_past_the_end_against_pushes_at_both_ends() {
         .after(&[Next])
         .thread(&[Next])
         .thread(&[Insert(Back, 1), Insert(Front, 2)])
-        .explore([310, 16]);
+        .explore([480, 38]);
 }
 
 #[test]
@@ -67,12 +67,12 @@ fn next_past_the_end_while_a_member_comes_and_goes_there() {
         .after(&[Next, Next])
         .thread(&[Next])
         .thread(&[Insert(Back, 2), Insert(Front, 3), Remove(2)])
-        .explore([1_500, 560]);
+        .explore([2_200, 1_000]);
 }
 
 #[test]
 fn next_in_a_ring_that_becomes_empty() {
-    Model::of(&[0]).thread(&[Next, Next]).thread(&[Remove(0)]).timed().explore([1_000, 1_200]);
+    Model::of(&[0]).thread(&[Next, Next]).thread(&[Remove(0)]).timed().explore([980, 1_100]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn next_in_a_ring_that_was_empty() {
     Model::of(&[])
         .thread(&[Next, Next])
         .thread(&[Insert(Back, 0), Remove(0)])
-        .explore([8_700, 820]);
+        .explore([12_000, 1_000]);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn two_pickers_against_a_removal() {
         .thread(&[Next])
         .thread(&[Next])
         .thread(&[Remove(1)])
-        .explore([60_000, 760]);
+        .explore([60_000, 930]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn next_against_insert_in_front_of_a_member_that_is_removed() {
         .after(&[Next, Next])
         .thread(&[Insert(Before(1), 2)])
         .thread(&[Remove(1), Next])
-        .explore([1_300, 470]);
+        .explore([1_600, 710]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn next_where_against_removal() {
         .after(&[Next])
         .thread(&[NextWhere(Accept::AllBut(1))])
         .thread(&[Remove(2)])
-        .explore([2_700, 1_000]);
+        .explore([2_900, 1_000]);
 }
 
 #[test]
@@ -122,13 +122,13 @@ fn next_where_against_inserts_on_its_way() {
         .after(&[Next])
         .thread(&[NextWhere(Accept::AllBut(1))])
         .thread(&[Insert(After(0), 3), Insert(After(1), 4)])
-        .explore([300, 26]);
+        .explore([460, 50]);
 }
 
 /// A lease is two steps, the claim and the taking; what is removed in between is passed over.
 #[test]
 fn a_lease_against_removal() {
-    explore(2, [420, 13], || {
+    explore(2, [560, 180], || {
         let ring = Arc::new(Ring::from_iter([0, 1, 2]));
         let one = {
             let guard = pin();
@@ -136,7 +136,13 @@ fn a_lease_against_removal() {
             ring.iter(&guard).nth(1).expect("three members").key()
         };
         let other = Arc::clone(&ring);
-        let remover = loom::thread::spawn(move || assert!(other.remove(one)));
+        let gate = Clock::new(false);
+        let others_gate = gate.clone();
+        let remover = loom::thread::spawn(move || {
+            others_gate.invoked();
+            assert!(other.remove(one));
+        });
+        gate.invoked();
         let mut lease = ring.lease(2);
         let taken: Vec<i32> = {
             let guard = pin();
@@ -158,5 +164,5 @@ fn a_pick_while_the_table_grows() {
     Model::of(&[])
         .thread(&[Next])
         .thread(&[Insert(Back, 0), Insert(Back, 1), Insert(Back, 2)])
-        .explore([2_700, 8]);
+        .explore([3_600, 33]);
 }

@@ -6,11 +6,16 @@
 
 mod browser;
 mod container;
+mod chart;
+mod drawings;
 mod histories;
 mod lint;
 mod models;
 mod mutants;
 mod proxy;
+mod record;
+mod regress;
+mod report;
 mod rules;
 mod run;
 mod sanitize;
@@ -40,7 +45,6 @@ const COMMANDS: &[Command] = &[
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
-    ("miri", "[SEEDS]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("policies", "", "the proxy's policies over real servers, ~4 min", proxy::policies),
     (
         "mixed",
@@ -59,6 +63,16 @@ const COMMANDS: &[Command] = &[
     ("chaos", "[MINUTES]", "everything fails at random under load, 10 min", proxy::chaos),
     ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
+    (
+        "report",
+        "[--draw | STUDY...]",
+        "the studies of the ring, and their charts, ~8 min",
+        report::all,
+    ),
+    ("regress", "[--strict]", "picks and updates against the record, ~2 min", regress::all),
+    ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
+    ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
+    ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
 ];
 
 fn main() -> ExitCode {

@@ -33,9 +33,11 @@ enum Killer {
     Deep(&'static str),
     /// The tests of one file.
     Test(&'static str),
+    /// The tests of what happens at the end of every number.
+    Small,
 }
 
-use Killer::{Deep, Model, Reclaimed, Test};
+use Killer::{Deep, Model, Reclaimed, Small, Test};
 
 const fn mutant(
     name: &'static str,
@@ -132,6 +134,7 @@ impl Mutant {
             Model(name) => vec![("loom-protocol".to_owned(), name), ("loom".to_owned(), name)],
             Reclaimed(name) => vec![("loom".to_owned(), name)],
             Deep(name) => vec![("loom-protocol".to_owned(), name)],
+            Small => vec![("small".to_owned(), "")],
             Test("lib") => vec![("test --package rondel --lib".to_owned(), "")],
             Test(file) => vec![(format!("test --release --package rondel --test {file}"), "")],
         }
@@ -376,7 +379,7 @@ const MUTANTS: &[Mutant] = &[
         TURN,
         "if link.is_removed() {\n            return Hop::Again;",
         "if false {\n            return Hop::Again;",
-        Model("turns"),
+        Small,
     ),
     mutant(
         "a pick past the end does not look back",
@@ -446,7 +449,7 @@ const MUTANTS: &[Mutant] = &[
         RECLAIM,
         "|| !slot.relink(link, link.vacated())",
         "|| { slot.relink(link, link.vacated()); false }",
-        Test("reclaim"),
+        Reclaimed("a_ring_goes"),
     ),
     mutant(
         "a vacant slot's value is dropped with the ring",

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -71,6 +72,22 @@ impl Run {
         println!("\n$ {}", self.shown());
         let status = self.0.status().map_err(|error| format!("{}: {error}", self.shown()))?;
         if status.success() { Ok(()) } else { Err(format!("{}: {status}", self.shown())) }
+    }
+
+    /// As `check`; returns what the command writes to its standard output.
+    pub(crate) fn watched(mut self) -> Outcome<String> {
+        println!("\n$ {}", self.shown());
+        let failed = |error| format!("cannot be run: {error}");
+        let mut child = self.0.stdout(Stdio::piped()).spawn().map_err(failed)?;
+        let mut text = String::new();
+        for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+            let line = line.map_err(failed)?;
+            println!("{line}");
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let status = child.wait().map_err(failed)?;
+        if status.success() { Ok(text) } else { Err(format!("{}: {status}", self.shown())) }
     }
 
     /// What the command writes; all of it, in the error, if it fails.

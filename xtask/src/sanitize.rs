@@ -7,13 +7,17 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The tests that are about memory, or about threads. (The others make the same calls, for longer.)
 const TESTS: &str = "--lib --test api --test reclaim --test stress --test linearizability";
 
+/// What the quick forms run: the tests that end soonest, and still share and reclaim members.
+const QUICK: &str = "--test api --test reclaim";
+
 /// Undefined behaviour and data races, on many schedules. `[SEEDS]`: how many, 16 if none. Then one
 /// schedule on a 32-bit target, and one on a big-endian one.
 pub(crate) fn miri(arguments: &[String]) -> Outcome {
-    let seeds = match arguments {
-        [] => 16,
-        [seeds] => seeds.parse::<u32>().map_err(|_| format!("`{seeds}` is no number of seeds"))?,
-        _ => return Err("takes the number of seeds".to_owned()),
+    let (tests, seeds) = match arguments {
+        [] => (TESTS, 16),
+        [quick] if quick == "quick" => (QUICK, 1),
+        [seeds] => (TESTS, seeds.parse().map_err(|_| format!("`{seeds}` is no number of seeds"))?),
+        _ => return Err("takes the number of seeds, or `quick`".to_owned()),
     };
     needs_nightly("miri rust-src")?;
     // Tree borrows and permissive provenance: crossbeam-epoch tags its pointers as integers.
@@ -29,7 +33,10 @@ pub(crate) fn miri(arguments: &[String]) -> Outcome {
             .env("RUST_BACKTRACE", "0")
             .check()
     };
-    run(TESTS, &format!("{flags} -Zmiri-many-seeds=0..{seeds}"))?;
+    run(tests, &format!("{flags} -Zmiri-many-seeds=0..{seeds}"))?;
+    if tests == QUICK {
+        return Ok(());
+    }
     for target in ["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
         run(&format!("--lib --test api --target {target}"), flags)?;
     }
@@ -37,35 +44,44 @@ pub(crate) fn miri(arguments: &[String]) -> Outcome {
 }
 
 /// Data races. Blind to orderings that the processor does not reorder; own fences are not used.
-pub(crate) fn thread(_: &[String]) -> Outcome {
+pub(crate) fn thread(arguments: &[String]) -> Outcome {
+    let tests = sanitized_tests(arguments)?;
     needs_nightly("rust-src")?;
     // crossbeam-epoch sees the sanitizer, and takes a form without fences, which it understands.
-    sanitized("thread", "-Zbuild-std --target-dir target/tsan", "")
+    sanitized("thread", tests, "-Zbuild-std --target-dir target/tsan", "")
 }
 
 /// Use after free and leaks, with a collector that frees as soon as it may.
-pub(crate) fn address(_: &[String]) -> Outcome {
+pub(crate) fn address(arguments: &[String]) -> Outcome {
+    let tests = sanitized_tests(arguments)?;
     needs_nightly("")?;
-    sanitized("address", "--target-dir target/asan", "--cfg crossbeam_sanitize")
+    sanitized("address", tests, "--target-dir target/asan", "--cfg crossbeam_sanitize")
 }
 
-fn sanitized(sanitizer: &str, arguments: &str, flags: &str) -> Outcome {
-    Run::cargo(
-        "+nightly test --no-fail-fast --package rondel --lib --tests --profile loom --target",
-    )
-    .arg(TARGET)
-    .args(arguments)
-    // It forbids calls of the system, which the sanitizer makes.
-    .args("-- --skip a_pick_does_not_call_the_system")
-    .env("RUSTFLAGS", &format!("-Zsanitizer={sanitizer} {flags}"))
-    .env("ASAN_OPTIONS", "detect_stack_use_after_return=1:detect_leaks=1")
-    .check()
+fn sanitized_tests(arguments: &[String]) -> Outcome<&'static str> {
+    match arguments {
+        [] => Ok("--lib --tests"),
+        [quick] if quick == "quick" => Ok(QUICK),
+        _ => Err("takes nothing, or `quick`".to_owned()),
+    }
+}
+
+fn sanitized(sanitizer: &str, tests: &str, arguments: &str, flags: &str) -> Outcome {
+    Run::cargo("+nightly test --no-fail-fast --package rondel --profile loom --target")
+        .arg(TARGET)
+        .args(tests)
+        .args(arguments)
+        // It forbids calls of the system, which the sanitizer makes.
+        .args("-- --skip a_pick_does_not_call_the_system")
+        .env("RUSTFLAGS", &format!("-Zsanitizer={sanitizer} {flags}"))
+        .env("ASAN_OPTIONS", "detect_stack_use_after_return=1:detect_leaks=1")
+        .check()
 }
 
 fn needs_nightly(components: &str) -> Outcome {
     let add = format!("component add --toolchain nightly {components}");
     if !Run::cargo("+nightly --version").works() {
-        return Err("needs a nightly tool chain: rustup toolchain install nightly".to_owned());
+        Run::program("rustup", "toolchain install nightly --profile minimal").check()?;
     }
     if components.is_empty() { Ok(()) } else { Run::program("rustup", &add).check() }
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use crate::run::{Outcome, Run, root};
+use crate::{
+    record::machine,
+    run::{Outcome, Run, root},
+};
 
 /// `[MINUTES]`, 30 if none; `--record` writes the curve into `assets`.
 pub(crate) fn all(arguments: &[String]) -> Outcome {
@@ -33,18 +36,6 @@ fn save(curve: &Path) -> Outcome {
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     write("soak.csv", &format!("# {machine}\n{text}"))?;
     write("soak.svg", &drawing(&text, &machine)?)
-}
-
-/// What the figures were taken on.
-fn machine() -> String {
-    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = information
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("unknown processor", |(_, model)| model);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let compiler = Run::program("rustc", "--version").output().unwrap_or_default();
-    format!("{model}, {cores} cores, {}", compiler.trim())
 }
 
 /// One column of the curve, as a panel.

@@ -15,9 +15,27 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     // The example backends of `docs/sessions.md` are run in their own languages.
     install("python3", "--version", "python3")?;
     install("node", "--version", "nodejs")?;
+    // Clients of HTTP/2 that others wrote.
+    install("curl", "--version", "curl")?;
+    install("h2load", "--version", "nghttp2-client")?;
+    install_grpc()?;
     Run::cargo("test --workspace").check()?;
+    // Each round of a bench checks its own answer; this tries them all, and measures nothing.
+    Run::cargo("test --package rondel --benches").check()?;
     models::all(&[])?;
     steps::all(&[])
+}
+
+/// gRPC's reference implementation, in a Python of the workspace's own.
+fn install_grpc() -> Outcome {
+    const VERSION: &str = "grpcio==1.85.1";
+    let python = "target/python/bin/python3";
+    if Run::program(python, "-c").arg("import grpc").works() {
+        return Ok(());
+    }
+    install("python3", "-m ensurepip --version", "python3-venv")?;
+    Run::program("python3", "-m venv target/python").check()?;
+    Run::program(python, "-m pip install --quiet").arg(VERSION).check()
 }
 
 /// Installs a program by the system's package manager where it is missing.

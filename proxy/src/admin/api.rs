@@ -54,6 +54,8 @@ struct NewServer {
     name: Option<String>,
     #[serde(default)]
     backup: bool,
+    #[serde(default)]
+    h2: bool,
 }
 
 /// What `PATCH` can change.
@@ -184,8 +186,10 @@ fn spec(new: &NewServer) -> Result<ServerSpec, Refused> {
     if let Some(text) = texts.into_iter().flatten().find(|text| text.contains(splits)) {
         return Err(bad(format!("`{}` has characters that it cannot have", text.escape_debug())));
     }
-    if new.backup {
-        line += " backup";
+    for (key, set) in [("backup", new.backup), ("h2", new.h2)] {
+        if set {
+            line.extend([" ", key]);
+        }
     }
     let mut servers = servers::parse(&line).map_err(|errors| {
         let problems = errors.0.iter().map(|error| error.problem.to_string());

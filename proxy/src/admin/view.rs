@@ -71,6 +71,8 @@ pub(super) struct ServerView {
     pub(super) weight: u16,
     pub(super) max: Option<u32>,
     pub(super) backup: bool,
+    /// Whether it is spoken to in HTTP/2.
+    pub(super) h2: bool,
     pub(super) state: String,
     /// Percent of its turns that it takes.
     pub(super) ramp: u8,
@@ -251,6 +253,7 @@ impl Memory {
             weight: spec.weight,
             max: spec.max,
             backup: spec.backup,
+            h2: spec.h2,
             state: state.to_string(),
             ramp: match state {
                 State::Up => 100,

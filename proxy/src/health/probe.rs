@@ -4,21 +4,22 @@
 //! up again after two successes, so that one lost packet, or one lucky answer, changes nothing.
 
 use std::{
+    error::Error as _,
     pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use hyper::{Method, Request, header, header::HeaderValue};
+use hyper::{Method, Request, Response, body::Incoming, header, header::HeaderValue};
 use tokio::time::timeout;
 
-use super::HealthSettings;
+use super::{HealthSettings, Reach};
 use crate::{
     backend::Backend,
-    body::Upload,
+    body::{Http2Upload, Upload},
+    multiplex,
     pool::{self, Upstream},
     roster::Roster,
-    settings::Limits,
 };
 
 const FALL: u32 = 3;
@@ -31,12 +32,12 @@ pub(super) async fn watch(
     roster: Weak<Roster>,
     backend: Arc<Backend>,
     settings: HealthSettings,
-    limits: Limits,
+    reach: Reach,
 ) {
     let patience = settings.interval.clamp(Duration::from_secs(1), Duration::from_secs(5));
     let mut count = Count::default();
     loop {
-        let probed = timeout(patience, probe(&backend, &settings, &limits)).await;
+        let probed = timeout(patience, probe(&backend, &settings, &reach)).await;
         let probed = probed.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
         let Some(roster) = roster.upgrade() else { return };
         if let Some(down) = count.add(probed.is_err(), backend.condition().down) {
@@ -68,12 +69,13 @@ impl Count {
 }
 
 /// Over a connection of its own, since a server that takes no new ones is down.
-async fn probe(
-    backend: &Backend,
-    settings: &HealthSettings,
-    limits: &Limits,
-) -> Result<(), String> {
-    let upstream = pool::connect(backend, limits).await.map_err(|error| error.to_string())?;
+async fn probe(backend: &Backend, settings: &HealthSettings, reach: &Reach) -> Result<(), String> {
+    let Reach { limits, tls } = reach;
+    if backend.speaks_http2() {
+        return probe_http2(backend, settings, reach).await;
+    }
+    let upstream = pool::connect(backend, limits, tls).await;
+    let upstream = upstream.map_err(|error| pool::reason(&error))?;
     let Upstream { mut sender, connection, expected, .. } = *upstream;
     expected.response_to(&Method::GET);
     let mut request = Request::new(Upload::empty());
@@ -93,6 +95,44 @@ async fn probe(
             answer.await
         }
     };
+    verdict(answer)
+}
+
+async fn probe_http2(
+    backend: &Backend,
+    settings: &HealthSettings,
+    reach: &Reach,
+) -> Result<(), String> {
+    let opened = multiplex::open(backend, &reach.limits, &reach.tls).await;
+    let (mut sender, connection) = opened.map_err(|error| pool::reason(&error))?;
+    let mut request = Request::new(Http2Upload(Upload::empty()));
+    let url = format!("{}{}", backend.url(), settings.path);
+    *request.uri_mut() = url.parse().map_err(|_| format!("nobody can be asked for {url}"))?;
+    request.headers_mut().insert(header::USER_AGENT, AGENT);
+    let answer = pin!(sender.send_request(request));
+    tokio::select! {
+        biased;
+        answer = answer => match answer {
+            Err(error) if is_reset_by_server(&error) => Ok(()),
+            answer => verdict(answer),
+        },
+        ended = connection => match ended {
+            Ok(()) => Err("it gives no answer".to_owned()),
+            Err(error) => Err(format!("it gives no answer: {error}")),
+        }
+    }
+}
+
+/// gRPC servers may answer so what is no call of theirs: they are there, and speak HTTP/2.
+fn is_reset_by_server(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let refused = cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        cause.is_reset() && cause.is_remote() && !refused
+    })
+}
+
+fn verdict(answer: hyper::Result<Response<Incoming>>) -> Result<(), String> {
     match answer {
         Ok(response) if response.status().is_server_error() => {
             Err(format!("it answers {}", response.status()))

@@ -15,6 +15,10 @@ pub struct Limits {
     pub idle: Duration,
     /// A request's head in bytes.
     pub head_bytes: usize,
+    /// Until TLS is agreed on, with a client or a server, and until a PROXY header is there.
+    pub handshake: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: u32,
     /// Client connections at once; none: what the open-files limit allows.
     pub connections: Option<usize>,
 }
@@ -27,6 +31,8 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             head_bytes: 32 * 1024,
+            handshake: Duration::from_secs(5),
+            streams: 100,
             connections: None,
         }
     }

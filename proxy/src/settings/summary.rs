@@ -12,6 +12,8 @@ pub struct Summary {
     pub servers: usize,
     pub algorithm: String,
     pub sessions: &'static str,
+    pub tls: String,
+    pub proxy_protocol: String,
     pub access_log: String,
 }
 
@@ -26,6 +28,18 @@ impl Settings {
                 None => "off",
                 Some(sessions) if sessions.redis.is_some() => "redis",
                 Some(_) => "embedded",
+            },
+            tls: match &self.certificates {
+                None => "off".to_owned(),
+                Some(certificates) if certificates.count() == 1 => "1 certificate".to_owned(),
+                Some(certificates) => format!("{} certificates", certificates.count()),
+            },
+            proxy_protocol: match &self.proxy_protocol[..] {
+                [] => "off".to_owned(),
+                nets => {
+                    let nets: Vec<_> = nets.iter().map(ToString::to_string).collect();
+                    format!("from {}", nets.join(", "))
+                }
             },
             access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
         }

@@ -26,12 +26,18 @@ use rondel_proxy::{
     settings::{Limits, Settings},
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+        BufReader,
+    },
     net::{TcpListener, TcpSocket, TcpStream},
     process::{Child, ChildStderr, Command},
     runtime::Handle,
     task::JoinHandle,
 };
+
+pub mod http2;
+pub mod tls;
 
 /// No test waits for longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,8 +58,8 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 /// One end of a connection that speaks HTTP/1, byte by byte as the test wants it.
-pub struct Wire {
-    pub stream: TcpStream,
+pub struct Wire<S = TcpStream> {
+    pub stream: S,
     read: Vec<u8>,
 }
 
@@ -105,16 +111,28 @@ impl Answer {
 }
 
 impl Wire {
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, read: Vec::new() }
-    }
-
     pub async fn connect(address: SocketAddr) -> Self {
         Self::new(within(TcpStream::connect(address)).await.unwrap())
     }
 
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// These bytes, unless the other side has ended the connection.
+    pub async fn write_some(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
     }
 
     /// More bytes; false at the end of the stream.
@@ -153,6 +171,15 @@ impl Wire {
     /// The next head, or none if the connection ends before one.
     pub async fn read_head(&mut self) -> Option<Head> {
         let start = self.read_line().await.ok()?;
+        self.read_fields_of(start).await
+    }
+
+    /// The trailers, whose last chunk has been read; without a start line.
+    pub async fn read_fields(&mut self) -> Option<Head> {
+        self.read_fields_of(String::new()).await
+    }
+
+    async fn read_fields_of(&mut self, start: String) -> Option<Head> {
         let mut fields = Vec::new();
         loop {
             let line = self.read_line().await.ok()?;
@@ -191,6 +218,17 @@ impl Wire {
         Ok(chunk)
     }
 
+    /// One chunk; empty: the last one, and the trailers are still to come.
+    pub async fn read_chunk_or_end(&mut self) -> io::Result<Vec<u8>> {
+        let size = usize::from_str_radix(&self.read_line().await?, 16).unwrap();
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let chunk = self.read_exact(size).await?;
+        assert_eq!(self.read_line().await?, "");
+        Ok(chunk)
+    }
+
     /// The whole answer to a request that was sent before.
     pub async fn read_answer(&mut self) -> Answer {
         let head = self.read_head().await.expect("no answer");
@@ -209,11 +247,6 @@ impl Wire {
     /// Whether the other side has ended the connection, in whatever way.
     pub async fn is_closed(&mut self) -> bool {
         self.read.is_empty() && !self.fill().await.unwrap_or(false)
-    }
-
-    /// Ends the connection with a reset.
-    pub fn reset(self) {
-        self.stream.set_zero_linger().unwrap();
     }
 }
 
@@ -317,6 +350,11 @@ pub struct Recorder(Arc<Mutex<Vec<Head>>>);
 impl Recorder {
     pub fn record(&self, head: Head) {
         self.0.lock().unwrap().push(head);
+    }
+
+    /// The same for what has no head of HTTP/1.
+    pub fn note(&self, what: &str) {
+        self.record(Head { start: what.to_owned(), fields: Vec::new() });
     }
 }
 
