@@ -87,7 +87,7 @@ pub enum State {
     Ejected,
     /// It finishes what it has, and gets nothing new.
     Draining,
-    /// It has come back, and takes this many percent of its turns.
+    /// It is new or has come back, and takes this many percent of its turns.
     Starting(u8),
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Condition {
     pub(crate) ejected: Option<Duration>,
     /// How often it was ejected of late.
     pub(crate) rests: u32,
-    /// When it last came back from being down or ejected.
+    /// When it last came, or came back from being down, ejected or drained.
     pub(crate) returned: Option<Duration>,
     /// Percent of its turns that it takes.
     pub(crate) ramp: u8,

@@ -130,7 +130,8 @@ impl Roster {
         }
     }
 
-    fn let_in(&self, condition: &mut Condition) {
+    /// One who is new, or was away, takes more of its turns with time.
+    pub(crate) fn let_in(&self, condition: &mut Condition) {
         condition.returned = Some(self.time.now());
         condition.ramp = percent(Duration::ZERO, self.slow_start);
     }

@@ -79,15 +79,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Binds, serves until a signal ends it, and says how it went.
+/// Gets ready, binds, serves until a signal ends it, and says how it went.
 fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
-    let listeners = match rondel_proxy::bind(settings.listen, settings.workers.get()) {
-        Ok(listeners) => listeners,
-        Err(error) => {
-            tracing::error!("cannot listen on {}: {error}", settings.listen);
-            return Ok(ExitCode::from(NO_ADDRESS));
-        }
-    };
     let admin = match settings.admin.clone().map(open_admin).transpose() {
         Ok(admin) => admin.flatten(),
         Err(code) => return Ok(code),
@@ -111,10 +104,20 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
         let summary = settings.summary();
         let _demo = play_missing_servers(&settings).await;
         let source = settings.source.clone();
+        let (address, workers) = (settings.listen, settings.workers.get());
         if let Some(certificates) = settings.certificates.clone() {
             tokio::spawn(tls::follow(certificates, asked_tls));
         }
         let proxy = Proxy::new(settings, background.handle())?;
+        // Before there is anybody to wait for it.
+        proxy.settled().await;
+        let listeners = match rondel_proxy::bind(address, workers) {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                tracing::error!("cannot listen on {address}: {error}");
+                return Ok(None);
+            }
+        };
         if let Some(source) = source {
             tokio::spawn(reload::follow(Arc::clone(proxy.roster()), source, asked));
         }
@@ -137,8 +140,9 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
         );
         supervisor.ready();
         tokio::spawn(supervisor.watch(Arc::downgrade(&proxy)));
-        anyhow::Ok(rondel_proxy::serve(proxy, listeners, stop).await?)
+        anyhow::Ok(Some(rondel_proxy::serve(proxy, listeners, stop).await?))
     })?;
+    let Some(drained) = drained else { return Ok(ExitCode::from(NO_ADDRESS)) };
     if drained {
         tracing::info!("stopped");
     } else {

@@ -30,6 +30,9 @@ use crate::{
     worker::Worker,
 };
 
+/// How long a start waits for a session store that does not answer.
+const STORE: Duration = Duration::from_millis(500);
+
 /// What all workers share.
 #[derive(Debug)]
 pub struct Proxy {
@@ -94,6 +97,13 @@ impl Proxy {
             access_log: OnceLock::new(),
             workers: Mutex::default(),
         }))
+    }
+
+    /// Waits until it is known whether the session store answers; not for long, if it hangs.
+    pub async fn settled(&self) {
+        if let Some(sessions) = &self.sessions {
+            sessions.settled(STORE).await;
+        }
     }
 
     /// Whether this peer names its clients by the PROXY protocol.

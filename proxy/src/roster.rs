@@ -196,7 +196,12 @@ impl Roster {
     pub fn drain(&self, id: &str, draining: bool) -> Result<(State, State), RosterError> {
         let seats = self.seats();
         let at = position(&seats, id)?;
-        Ok(seats[at].backend.change(|condition| condition.draining = draining))
+        Ok(seats[at].backend.change(|condition| {
+            if condition.draining && !draining {
+                self.let_in(condition);
+            }
+            condition.draining = draining;
+        }))
     }
 
     /// Brings the servers in line with a list, by difference: who is in both stays, with its turn,
@@ -237,6 +242,7 @@ impl Roster {
 
     fn take_in(&self, spec: ServerSpec) -> Seat {
         let backend = Backend::new(spec, self.policy.totals().map(Arc::clone));
+        backend.change(|condition| self.let_in(condition));
         let keys = self.seat(&backend, backend.weight());
         Seat { backend, keys }
     }

@@ -22,6 +22,7 @@ mod id;
 mod jwt;
 mod memo;
 mod memory;
+mod near;
 mod queue;
 mod record;
 mod redis;
@@ -148,8 +149,8 @@ pub struct Session {
 struct Live {
     id: Id,
     key: Key,
-    /// The backend that the client's cookie names.
-    backend: Option<BackendId>,
+    /// What the client's cookie says.
+    cookie: Option<Arc<Verified>>,
     record: Arc<Record>,
     origin: Origin,
     /// Headers to remember that are new or different in this request.
@@ -259,6 +260,12 @@ impl Sessions {
         self.0.store.flush(limit).await
     }
 
+    /// Waits until it is known whether the store answers, `limit` at most. Whoever serves before
+    /// that gives backends sessions without their data, and they begin to count from nothing.
+    pub(crate) async fn settled(&self, limit: Duration) {
+        self.0.store.settled(limit).await;
+    }
+
     /// Whether the store answers, as far as is known.
     pub(crate) fn store_state(&self) -> StoreState {
         self.0.store.state()
@@ -274,10 +281,10 @@ impl Shared {
     /// The session of a good cookie; `None` if its record is gone.
     async fn known(
         &self,
-        verified: Verified,
+        verified: Arc<Verified>,
         budget: &mut Budget,
     ) -> Result<Option<Live>, StoreUnavailable> {
-        let Verified { ticket, key } = verified;
+        let key = verified.key;
         let loaded = match self.store.peek(&key) {
             Some(loaded) => loaded,
             None => self.store.load(&key, budget).await,
@@ -295,7 +302,7 @@ impl Shared {
                 (record.unwrap_or_else(unknown), Origin::Unconfirmed)
             }
         };
-        Ok(Some(Live::new(ticket.id, key, Some(ticket.backend), record, origin)))
+        Ok(Some(Live::new(verified.ticket.id, key, Some(verified), record, origin)))
     }
 
     /// A session for a client that has none. Its record is written when the response sets the
@@ -338,11 +345,11 @@ impl Live {
     fn new(
         id: Id,
         key: Key,
-        backend: Option<BackendId>,
+        cookie: Option<Arc<Verified>>,
         record: Arc<Record>,
         origin: Origin,
     ) -> Self {
-        Self { id, key, backend, record, origin, captured: Vec::new(), budget: Budget::new() }
+        Self { id, key, cookie, record, origin, captured: Vec::new(), budget: Budget::new() }
     }
 }
 
@@ -354,7 +361,8 @@ impl Session {
 
     /// The backend that the client's cookie names.
     pub fn backend(&self) -> Option<&str> {
-        self.live.as_ref()?.backend.as_ref().map(BackendId::as_str)
+        let cookie = self.live.as_ref()?.cookie.as_ref()?;
+        Some(cookie.ticket.backend.as_str())
     }
 
     /// Adds what the session has for the backend: its key, its data, and the captured headers that
@@ -378,9 +386,8 @@ impl Session {
     /// cookie where that is due. `backend_id` is the server that answered in the end.
     pub async fn to_client(self, backend_id: &str, status: StatusCode, headers: &mut HeaderMap) {
         let said = Said::take(headers);
+        let moved = self.shared.reissue && self.backend().is_some_and(|named| named != backend_id);
         let Self { shared, live: Some(live), .. } = self else { return };
-        let moved =
-            shared.reissue && live.backend.is_some_and(|named| named.as_str() != backend_id);
         if live.origin != Origin::New && said.order.is_none() && !moved {
             return live.go_on(&shared, &said.data);
         }

@@ -138,7 +138,7 @@ pub struct Args {
     #[arg(long, value_name = "DUR", env = "RONDEL_HEALTH_INTERVAL", default_value = "5s", value_parser = parse_time, help_heading = "Health")]
     health_interval: Duration,
 
-    /// How long a server that comes back takes to get all of its turns again
+    /// How long a server that is new or comes back takes to get all of its turns
     #[arg(long, value_name = "DUR", env = "RONDEL_SLOW_START", default_value = "0s", value_parser = parse_wait, help_heading = "Scheduling")]
     slow_start: Duration,
 

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+
 use rondel_proxy::{session::SessionSettings, settings::Affinity};
-use support::{Answer, Server, TestProxy, Wire};
+use support::{Answer, ProxyProcess, Recorder, Server, TestProxy, Wire};
 
 struct Client {
     wire: Wire,
@@ -158,4 +160,154 @@ async fn a_cookie_that_names_no_server_of_ours_is_moved_or_refused() {
     client.wire = strict.connect().await;
     client.server().await;
     assert_ne!(client.named(), "gone");
+}
+
+// ------------------------------------------------------------- the proxy as it is run, by its flags
+
+/// Answers with its name and, while it is told to, with 500; the first request after that it reads
+/// and lets die.
+async fn moody(name: &'static str, mood: Arc<Mutex<Mood>>) -> Server {
+    Server::start(move |mut wire, recorder: Recorder| {
+        let mood = Arc::clone(&mood);
+        async move {
+            while let Some(head) = wire.read_head().await {
+                recorder.record(head);
+                let mood = *mood.lock().expect("a mood");
+                let status = match mood {
+                    Mood::Well => "200 OK",
+                    Mood::Failing => "500 Internal Server Error",
+                    Mood::Dying => return,
+                };
+                let length = name.len();
+                wire.write(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{name}"))
+                    .await;
+            }
+        }
+    })
+    .await
+}
+
+#[derive(Clone, Copy)]
+enum Mood {
+    Well,
+    Failing,
+    Dying,
+}
+
+struct Run {
+    proxy: ProxyProcess,
+    moods: [Arc<Mutex<Mood>>; 3],
+    _servers: Vec<Server>,
+}
+
+impl Run {
+    async fn start(affinity: &str) -> Self {
+        let names = ["one", "two", "three"];
+        let moods = names.map(|_| Arc::new(Mutex::new(Mood::Well)));
+        let (mut servers, mut lines) = (Vec::new(), String::new());
+        for (name, mood) in names.into_iter().zip(&moods) {
+            let server = moody(name, Arc::clone(mood)).await;
+            lines.push_str(&server.line());
+            lines.push_str(" name=");
+            lines.push_str(name);
+            lines.push('\n');
+            servers.push(server);
+        }
+        // Probes would find a failing server too, in their own time.
+        let flags = ["--affinity", affinity, "--admin", "127.0.0.1:0", "--health", "on"];
+        let more = ["--health-interval", "1h", "--workers", "1"];
+        let proxy = ProxyProcess::start(&lines, &[&flags[..], &more[..]].concat()).await;
+        Self { proxy, moods, _servers: servers }
+    }
+
+    async fn client(&self) -> Client {
+        Client { wire: Wire::connect(self.proxy.address).await, cookie: String::new() }
+    }
+
+    fn set(&self, name: &str, mood: Mood) {
+        let at = ["one", "two", "three"].iter().position(|known| *known == name).expect("a server");
+        *self.moods[at].lock().expect("a mood") = mood;
+    }
+
+    async fn drain(&self, name: &str, on: bool) {
+        let path = format!("/api/servers/{name}");
+        let answer = self.proxy.administer("PATCH", &path, &format!("{{\"drain\":{on}}}")).await;
+        assert_eq!(answer.status(), 200, "{answer:?}");
+    }
+
+    async fn state(&self, name: &str) -> String {
+        let answer = self.proxy.administer("GET", "/api/servers", "").await;
+        let list: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let server = list.as_array().expect("a list").iter().find(|server| server["id"] == name);
+        server.expect("the server")["state"].as_str().expect("a state").to_owned()
+    }
+}
+
+#[tokio::test]
+async fn where_it_is_preferred_clients_leave_a_server_that_drains_is_ejected_or_dies() {
+    let run = Run::start("prefer").await;
+    let mut client = run.client().await;
+    let first = client.server().await;
+    assert_eq!(client.named(), first);
+    let id = client.id().to_owned();
+
+    run.drain(&first, true).await;
+    let second = client.server().await;
+    assert_ne!(second, first);
+    assert_eq!((client.named(), client.id()), (second.as_str(), id.as_str()));
+    run.drain(&first, false).await;
+    assert_eq!(client.server().await, second, "it stays where it is well");
+
+    // Five errors in a row are the client's to see, and then the server is ejected.
+    run.set(&second, Mood::Failing);
+    for _ in 0..5 {
+        assert_eq!(client.get().await.0.status(), 500);
+    }
+    assert_eq!(run.state(&second).await, "ejected");
+    let third = client.server().await;
+    assert_ne!(third, second);
+    assert_eq!((client.named(), client.id()), (third.as_str(), id.as_str()));
+
+    // One dies with the request in hand: another one answers, and it is that one's cookie.
+    run.set(&third, Mood::Dying);
+    let fourth = client.server().await;
+    assert_ne!(fourth, third);
+    assert_eq!((client.named(), client.id()), (fourth.as_str(), id.as_str()));
+}
+
+#[tokio::test]
+async fn where_it_is_strict_clients_wait_for_a_server_that_drains_is_ejected_or_dies() {
+    let run = Run::start("strict").await;
+    let mut client = run.client().await;
+    let own = client.server().await;
+    let refused = |(answer, sets): (Answer, bool)| {
+        assert_eq!((answer.status(), answer.error(), sets), (503, "affinity", false));
+    };
+    run.drain(&own, true).await;
+    refused(client.get().await);
+    run.drain(&own, false).await;
+    assert_eq!(client.server().await, own);
+    run.set(&own, Mood::Dying);
+    let (answer, sets) = client.get().await;
+    assert_eq!((answer.status(), sets), (502, false), "nobody else is asked");
+    run.set(&own, Mood::Failing);
+    while run.state(&own).await != "ejected" {
+        client.get().await;
+    }
+    refused(client.get().await);
+    assert_eq!(client.named(), own, "it is its own server still");
+}
+
+#[tokio::test]
+async fn without_affinity_a_retry_is_the_first_cookies_server_and_no_reason_for_another() {
+    let run = Run::start("none").await;
+    run.set("one", Mood::Dying);
+    let mut client = run.client().await;
+    let first = client.server().await;
+    assert_ne!(first, "one");
+    assert_eq!(client.named(), first, "the one that answered in the end");
+    run.set("one", Mood::Well);
+    for _ in 0..6 {
+        assert!(!client.get().await.1, "every server serves it, with the same cookie");
+    }
 }

@@ -1,10 +1,14 @@
-//! Everything at once: servers die, freeze, come back, are added and taken out, and nobody notices.
+//! Everything at once: servers die, freeze, come back, are added and taken out, Redis is frozen and
+//! killed, and nobody notices.
 //!
-//! Takes 20 seconds; `RONDEL_CHAOS_SECONDS=600 cargo test -p rondel-proxy --test chaos` takes longer.
+//! Takes 20 seconds; `cargo xtask chaos` takes longer.
 //! A failure prints the seed, which `RONDEL_CHAOS_SEED` plays again.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 
+#[path = "support/redis.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod redis;
 mod support;
 
 use std::{
@@ -17,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use redis::RedisServer;
 use rustix::process::Signal;
 use support::{ProxyProcess, Recorder, Server, Wire, free_address, until};
 use tokio::{
@@ -25,6 +30,8 @@ use tokio::{
 };
 
 const CLIENTS: usize = 8;
+/// The least time between two servers that die.
+const KILLS: Duration = Duration::from_millis(500);
 /// Besides the one that is never harmed.
 const MORTALS: usize = 5;
 
@@ -85,8 +92,20 @@ struct Stage {
     eternal: Server,
     eternal_listed: bool,
     mortals: Vec<Mortal>,
+    redis: RedisServer,
+    redis_is: Store,
     random: fastrand::Rng,
     reloads: usize,
+    killed: Instant,
+    /// How often Redis was frozen, and how often it was killed.
+    store_troubles: [usize; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Well,
+    Frozen,
+    Dead,
 }
 
 impl Stage {
@@ -115,10 +134,13 @@ impl Stage {
     async fn act(&mut self) {
         let at = self.random.usize(..MORTALS);
         let may_go = self.others(at) >= 2;
-        match self.random.u8(..10) {
-            0 | 1 if may_go => {
+        match self.random.u8(..13) {
+            10..=12 => self.trouble_the_store(),
+            // A request is sent to a second server and to no third: none may meet two that die.
+            0 | 1 if may_go && self.mortals[at].serves() && self.killed.elapsed() > KILLS => {
                 if let Some(server) = self.mortals[at].running.take() {
                     server.kill().await;
+                    self.killed = Instant::now();
                 }
             }
             2 if may_go => self.mortals[at].frozen.store(true, Ordering::Relaxed),
@@ -139,7 +161,35 @@ impl Stage {
         }
     }
 
+    /// It comes back more often than not, or hardly anything would ever be well.
+    fn trouble_the_store(&mut self) {
+        // Its start is waited for, by this thread.
+        tokio::task::block_in_place(|| match self.redis_is {
+            Store::Well if self.random.bool() => {
+                self.redis.freeze();
+                self.redis_is = Store::Frozen;
+                self.store_troubles[0] += 1;
+            }
+            Store::Well => {
+                self.redis.kill();
+                self.redis_is = Store::Dead;
+                self.store_troubles[1] += 1;
+            }
+            Store::Frozen | Store::Dead => self.mend_the_store(),
+        });
+    }
+
+    fn mend_the_store(&mut self) {
+        match self.redis_is {
+            Store::Well => {}
+            Store::Frozen => self.redis.thaw(),
+            Store::Dead => self.redis.run(),
+        }
+        self.redis_is = Store::Well;
+    }
+
     async fn all_well(&mut self) {
+        self.mend_the_store();
         for at in 0..MORTALS {
             self.mortals[at].frozen.store(false, Ordering::Relaxed);
             self.mortals[at].listed = true;
@@ -152,11 +202,17 @@ impl Stage {
     }
 }
 
-/// Asks without a pause over one connection, which must outlive everything.
+/// Asks without a pause over one connection, which must outlive everything; with the cookie of a
+/// session, which begins anew when Redis was restarted empty.
 async fn ask_on(mut client: Wire, until: Arc<AtomicBool>, asked: Arc<AtomicUsize>) {
+    let mut cookie = String::new();
     while !until.load(Ordering::Relaxed) {
-        let answer = client.get("/").await;
+        client.write(format!("GET / HTTP/1.1\r\nHost: x\r\n{cookie}\r\n")).await;
+        let answer = client.read_answer().await;
         assert_eq!((answer.status(), answer.error()), (200, ""));
+        if let Some(set) = answer.head.field("set-cookie") {
+            cookie = format!("Cookie: {}\r\n", set.split(';').next().unwrap());
+        }
         asked.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(2)).await;
     }
@@ -177,11 +233,12 @@ fn from_environment(name: &str) -> Option<u64> {
 async fn whatever_happens_to_servers_no_client_sees_an_error_or_a_closed_connection() {
     let time = Duration::from_secs(from_environment("RONDEL_CHAOS_SECONDS").unwrap_or(20));
     let seed = from_environment("RONDEL_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
-    show(seed);
+    show(&format!("RONDEL_CHAOS_SEED={seed}"));
 
     let eternal = Server::start(answer_or_echo).await;
-    // Each request would be a new session, and memory is to stay as it is.
-    let flags = ["--session", "off", "--health", "on", "--health-interval", "200ms"];
+    let redis = RedisServer::start();
+    let (url, store) = (redis.url(), "--redis");
+    let flags = [store, &url, "--admin", "off", "--health", "on", "--health-interval", "200ms"];
     let mut proxy = ProxyProcess::start(&eternal.line(), &flags).await;
     proxy.ignore();
     let mut tunnels = Vec::new();
@@ -193,7 +250,18 @@ async fn whatever_happens_to_servers_no_client_sees_an_error_or_a_closed_connect
         mortals.push(Mortal::new().await);
     }
     let random = fastrand::Rng::with_seed(seed);
-    let mut stage = Stage { proxy, eternal, eternal_listed: true, mortals, random, reloads: 0 };
+    let mut stage = Stage {
+        proxy,
+        eternal,
+        eternal_listed: true,
+        mortals,
+        redis,
+        redis_is: Store::Well,
+        random,
+        reloads: 0,
+        killed: Instant::now(),
+        store_troubles: [0; 2],
+    };
     stage.reload();
 
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -223,6 +291,11 @@ async fn whatever_happens_to_servers_no_client_sees_an_error_or_a_closed_connect
         assert_eq!(tunnel.read_exact(10).await.unwrap(), b"still here", "a tunnel was closed");
     }
     assert!(stage.reloads > 20, "hardly anything happened: {} reloads", stage.reloads);
+    let [frozen, killed] = stage.store_troubles;
+    assert!(frozen > 0 && killed > 0, "Redis was frozen {frozen} times and killed {killed} times");
+    let happened =
+        format!("{} reloads, Redis frozen {frozen} times, killed {killed}", stage.reloads);
+    show(&format!("{happened}; {} requests", asked.load(Ordering::Relaxed)));
     // Idle connections to servers are closed after some seconds.
     until(|| stage.proxy.files() <= files).await;
     let grown = stage.proxy.memory().saturating_sub(memory);
@@ -230,6 +303,6 @@ async fn whatever_happens_to_servers_no_client_sees_an_error_or_a_closed_connect
 }
 
 #[expect(clippy::print_stderr, reason = "shown when the test fails")]
-fn show(seed: u64) {
-    eprintln!("RONDEL_CHAOS_SEED={seed}");
+fn show(what: &str) {
+    eprintln!("{what}");
 }

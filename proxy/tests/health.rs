@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use rondel_proxy::{backend::State, health::HealthSettings, settings::Settings};
+use rondel_proxy::{backend::State, health::HealthSettings, servers, settings::Settings};
 use support::{Answer, Server, TestProxy, Wire, answer_with, free_address, lines, until};
 
 /// Probes often enough for a test.
@@ -176,4 +176,49 @@ async fn a_server_that_comes_back_starts_slowly() {
     let answers = ask(&mut proxy.connect().await, 300).await;
     // One percent of its turns; 20 are ten times more than to be expected.
     assert!(shares_of(&answers, "b") < 20);
+}
+
+#[tokio::test]
+async fn a_server_that_is_added_or_taken_back_starts_slowly_too() {
+    let (a, b, c) = (Server::named("a").await, Server::named("b").await, Server::named("c").await);
+    let proxy = TestProxy::start_with(lines(&[&a, &b]), |settings| {
+        settings.slow_start = Duration::from_secs(3_600);
+    })
+    .await;
+    assert_eq!([state(&proxy, 0), state(&proxy, 1)], [State::Up; 2], "there is nobody to spare");
+    let id = proxy.roster.servers()[1].id().to_owned();
+    proxy.roster.drain(&id, true).unwrap();
+    proxy.roster.drain(&id, false).unwrap();
+    proxy.roster.apply(servers::parse(&lines(&[&a, &b, &c])).unwrap());
+    assert_eq!([state(&proxy, 1), state(&proxy, 2)], [State::Starting(1); 2]);
+    let answers = ask(&mut proxy.connect().await, 300).await;
+    for name in ["b", "c"] {
+        // One percent of its turns; 20 are more than ten times what is to be expected.
+        assert!(shares_of(&answers, name) < 20, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_flaps_costs_no_request() {
+    let good = Server::named("good").await;
+    let address = free_address().await;
+    let list = format!("http://{address}\n{}", good.line());
+    let proxy = TestProxy::start_with(list, eager).await;
+    let (mut client, mut answers) = (proxy.connect().await, Vec::new());
+    for _ in 0..20 {
+        let flapper =
+            Server::start_on(address, |wire, recorder| answer_with("flapper", wire, recorder));
+        let flapper = flapper.await;
+        for up in [true, false] {
+            for _ in 0..10 {
+                answers.extend(ask(&mut client, 1).await);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            if up {
+                flapper.kill().await;
+            }
+        }
+    }
+    assert!(answers.iter().all(|answer| answer.status() == 200));
+    assert!(shares_of(&answers, "flapper") > 0, "or this shows nothing");
 }

@@ -257,3 +257,41 @@ fn the_admin_address_is_refused_without_a_token_and_ends_with_71_if_it_is_taken(
     let (code, said) = run(&["--admin", &address]);
     assert_eq!(code, Some(71), "{said}");
 }
+
+#[tokio::test]
+async fn a_proxy_whose_default_admin_address_is_taken_serves_without_a_dashboard_and_says_so() {
+    // By us, unless another proxy on this machine has it already.
+    let ours = std::net::TcpListener::bind("127.0.0.1:7778");
+    let taken = ours.is_ok() || std::net::TcpStream::connect("127.0.0.1:7778").is_ok();
+    assert!(taken, "{ours:?}");
+    let a = Server::named("a").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("servers.txt");
+    std::fs::write(&file, a.line()).unwrap();
+    let mut child = tokio::process::Command::new(binary())
+        .args(["-p", "0", "--bind", "127.0.0.1", "-f"])
+        .arg(&file)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut events = tokio::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut warned = false;
+    let start = loop {
+        let line = support::within(events.next_line()).await.unwrap().unwrap();
+        let event: Value = serde_json::from_str(&line).unwrap();
+        warned |= event["level"] == "WARN"
+            && event["message"]
+                .as_str()
+                .unwrap()
+                .contains("no dashboard: cannot listen on 127.0.0.1:7778");
+        if event["message"] == "listening" {
+            break event;
+        }
+    };
+    assert!(warned);
+    assert_eq!(start["admin"], "off");
+    let mut wire =
+        support::Wire::connect(start["address"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!(wire.get("/").await.text(), "a");
+}

@@ -1,5 +1,7 @@
 //! Changes that others make in Redis, and a Redis that answers late, half or not at all.
 
+#[path = "support/lateness.rs"]
+mod lateness;
 #[path = "support/layer.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod layer;
@@ -14,27 +16,36 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lateness::Lateness;
 use layer::{Client, Proxy, known_clients, serve, until};
 use redis::{RedisServer, Reply};
 use relay::Relay;
 
-/// A change is seen within 100 ms where Redis tells of it; the machine may have other things to do.
+/// A change is seen within 100 ms where Redis tells of it.
 const SOON: Duration = Duration::from_millis(100);
 /// And in any case within five seconds.
 const AT_LAST: Duration = Duration::from_millis(5_500);
 
-/// How long it takes until the proxy hands out this value.
+/// How long it takes until the proxy hands out this value, but for what the machine kept everybody
+/// waiting.
 fn seen_in(proxy: &Proxy, client: &mut Client, value: Option<&str>) -> Duration {
-    let start = Instant::now();
+    let lateness = Lateness::new();
+    let watch = lateness.watch();
     until("the change is seen", || proxy.get(client, &[]).sent("rondel-session-note") == value);
-    start.elapsed()
+    watch.elapsed()
 }
 
-/// Of many changes all but a few are seen soon, and none is seen after five seconds.
+fn end_seen_in(proxy: &Proxy, client: &Client) -> Duration {
+    let lateness = Lateness::new();
+    let watch = lateness.watch();
+    until("the end is seen", || proxy.get(&mut client.clone(), &[]).sets_cookie());
+    watch.elapsed()
+}
+
+/// Each of many changes is seen soon.
 fn soon(mut times: Vec<Duration>) {
     times.sort();
-    assert!(times[times.len() * 3 / 4] < SOON, "{times:?}");
-    assert!(times[times.len() - 1] < AT_LAST, "{times:?}");
+    assert!(times[times.len() - 1] < SOON, "{times:?}");
 }
 
 /// A session that the proxy knows, and its key.
@@ -76,11 +87,16 @@ fn what_somebody_else_writes_is_seen_soon() {
     });
     soon(by_proxy.collect());
     redis.command(&["HDEL", &key, "d:note"]);
-    assert!(seen_in(&one, &mut client, None) < AT_LAST);
+    let fields = seen_in(&one, &mut client, None);
     redis.command(&["DEL", &key]);
-    let start = Instant::now();
-    until("the end is seen", || one.get(&mut client.clone(), &[]).sets_cookie());
-    assert!(start.elapsed() < AT_LAST, "{:?}", start.elapsed());
+    let end = end_seen_in(&one, &client);
+    let ends = (0..10).map(|_| {
+        let (client, _) = known(&one);
+        until("the other one knows it", || !two.get(&mut client.clone(), &[]).sets_cookie());
+        two.exchange(&mut client.clone(), &[], "b2", &[("Rondel-Session", "destroy")]);
+        end_seen_in(&one, &client)
+    });
+    soon(ends.chain([fields, end]).collect());
 }
 
 #[test]
@@ -115,12 +131,13 @@ fn an_emptied_database_is_noticed_soon() {
         let (mut client, key) = known(&proxy);
         until_told(&redis, &proxy, &mut client, &key);
         redis.command(&[command]);
-        let start = Instant::now();
-        until("the end is seen", || proxy.get(&mut client.clone(), &[]).sets_cookie());
-        times.push(start.elapsed());
+        times.push(end_seen_in(&proxy, &client));
     }
     soon(times);
 }
+
+/// How long a proxy that was cut off takes until it is connected again and told of changes.
+const RECONNECTED: Duration = Duration::from_secs(1);
 
 #[test]
 fn changes_are_told_of_again_after_every_loss() {
@@ -128,10 +145,12 @@ fn changes_are_told_of_again_after_every_loss() {
     let proxy = Proxy::over(&redis).connected();
     let (mut client, key) = known(&proxy);
     until_told(&redis, &proxy, &mut client, &key);
-    for kind in ["normal", "normal"] {
-        redis.command(&["CLIENT", "KILL", "TYPE", kind]);
-        redis.command(&["HSET", &key, "d:note", "meanwhile"]);
-        assert!(seen_in(&proxy, &mut client, Some("meanwhile")) < AT_LAST);
+    for round in 0..4 {
+        redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let value = format!("meanwhile {round}");
+        redis.command(&["HSET", &key, "d:note", &value]);
+        let seen = seen_in(&proxy, &mut client, Some(&value));
+        assert!(seen < RECONNECTED, "{seen:?}");
         until_told(&redis, &proxy, &mut client, &key);
     }
     redis.kill();
@@ -146,14 +165,23 @@ fn a_hundred_thousand_changes_at_once_hide_none() {
     let proxy = Proxy::over(&redis).connected();
     let (mut client, key) = known(&proxy);
     until_told(&redis, &proxy, &mut client, &key);
-    // Of keys that could be sessions, in one step, with the one that matters among them.
-    let script = "for i = 1, 100000 do \
-                    redis.call('HSET', string.format('rondel:s:%022d', i), 'v', '1') \
-                    if i == 50000 then redis.call('HSET', KEYS[1], 'd:note', 'flood') end \
-                  end return 1";
-    assert_eq!(redis.command(&["EVAL", script, "1", &key]), Reply::Number(1));
-    assert!(seen_in(&proxy, &mut client, Some("flood")) < AT_LAST);
-    until_told(&redis, &proxy, &mut client, &key);
+    let mut times = Vec::new();
+    for round in 0..3 {
+        // Of keys that could be sessions, in one step, with the one that matters among them.
+        let script = "for i = 1, 100000 do \
+                        redis.call('HSET', string.format('rondel:s:%022d', i), 'v', ARGV[1]) \
+                        if i == 50000 then redis.call('HSET', KEYS[1], 'd:note', ARGV[1]) end \
+                      end return 1";
+        let value = format!("flood {round}");
+        assert_eq!(redis.command(&["EVAL", script, "1", &key, &value]), Reply::Number(1));
+        times.push(seen_in(&proxy, &mut client, Some(&value)));
+        until_told(&redis, &proxy, &mut client, &key);
+    }
+    times.sort();
+    // Redis takes its time to write 100,000 names, and the client to read them, above all if it is
+    // not optimized. What changes after that is seen soon again, as above.
+    let limit = if cfg!(debug_assertions) { AT_LAST } else { 3 * SOON };
+    assert!(times[2] < limit, "{times:?}");
 }
 
 #[test]
@@ -188,6 +216,37 @@ fn writers_at_once_lose_no_field_and_agree_on_each() {
         });
         assert!(start.elapsed() < AT_LAST, "{:?}", start.elapsed());
     }
+}
+
+#[test]
+fn writes_of_one_session_become_one_and_those_of_many_go_together() {
+    const SESSIONS: u64 = 40;
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.port());
+    let proxy = Proxy::new(|settings| settings.redis = Some(relay.url())).connected();
+    let mut clients: Vec<_> = (0..SESSIONS).map(|_| known(&proxy)).collect();
+    let reads = || {
+        let stats = redis.text(&["INFO", "stats"]).expect("statistics");
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_reads_processed:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).expect("a number")
+    };
+    relay.delay(Duration::from_millis(400));
+    let (hset, before) = (redis.calls("hset"), reads());
+    for turn in 0..25 {
+        for (client, _) in &mut clients {
+            let value = turn.to_string();
+            proxy.exchange(client, &[], "b1", &[("Rondel-Session-Turn", &value)]);
+        }
+    }
+    assert!(proxy.flush());
+    let (hset, reads) = (redis.calls("hset") - hset, reads() - before);
+    for (_, key) in &clients {
+        assert_eq!(redis.text(&["HGET", key, "d:turn"]).as_deref(), Some("24"));
+    }
+    // A thousand changes; what comes while a round trip is under way makes up the next one.
+    assert!(hset <= 8 * SESSIONS, "{hset} writes");
+    // With each, it is asked whether the record is there, and then it is dated and read: four commands.
+    assert!(reads <= 2 * hset, "{hset} writes of four commands came in {reads} pieces");
 }
 
 // ------------------------------------------------------------------ an end is an end for good

@@ -109,3 +109,27 @@ async fn the_service_manager_hears_of_the_beginning_of_life_and_of_the_end() {
     assert_eq!(message, "STOPPING=1");
     assert_eq!(proxy.ended().await, 0);
 }
+
+#[test]
+fn the_unit_file_is_one_that_systemd_understands_and_that_is_hardened() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = format!("{}/dist/rondel-proxy.service", env!("CARGO_MANIFEST_DIR"));
+    let unit = std::fs::read_to_string(unit).unwrap();
+    // What it starts has to be there.
+    let here = support::binary();
+    let unit = unit.replace("/usr/local/bin/rondel-proxy", here.to_str().unwrap());
+    let file = folder.path().join("rondel-proxy.service");
+    std::fs::write(&file, unit).unwrap();
+    let systemd = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("systemd-analyze");
+        let output = command.args(arguments).arg(&file).output();
+        let output = output.expect("systemd-analyze: apt-get install systemd");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (accepted, said) = systemd(&["verify", "--man=no"]);
+    assert!(accepted && !said.contains("rondel"), "{said}");
+    // Of ten; a service without any hardening has 9.6.
+    let (accepted, said) = systemd(&["security", "--offline=true", "--threshold=20"]);
+    assert!(accepted, "{said}");
+}

@@ -6,12 +6,14 @@
 
 mod bench_proxy;
 mod browser;
+mod container;
 mod chart;
 mod drawings;
 mod histories;
 mod lint;
 mod models;
 mod mutants;
+mod proxy;
 mod record;
 mod regress;
 mod report;
@@ -44,6 +46,24 @@ const COMMANDS: &[Command] = &[
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
+    ("policies", "", "the proxy's policies over real servers, ~4 min", proxy::policies),
+    (
+        "mixed",
+        "[REQUESTS]",
+        "a million requests of all kinds, and what stays, ~5 min",
+        proxy::mixed,
+    ),
+    ("session-cost", "", "what sessions cost a request, ~6 min", proxy::session_cost),
+    ("dashboards", "", "what 100 open dashboards cost clients, ~5 min", proxy::dashboards),
+    (
+        "container",
+        "",
+        "the binary of the container file, run as there; wants root, ~4 min",
+        container::all,
+    ),
+    ("chaos", "[MINUTES]", "everything fails at random under load, 10 min", proxy::chaos),
+    ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
+    ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
     (
         "report",
         "[--draw | STUDY...]",
@@ -58,7 +78,6 @@ const COMMANDS: &[Command] = &[
         "the proxy beside haproxy, nginx and pingora, ~15 min",
         bench_proxy::all,
     ),
-    ("policies", "", "the proxy's policies over real servers, ~4 min", test::policies),
     ("mutate-http", "", "requests with any byte changed, by one judge, ~10 min", test::mutate_http),
     ("fuzz-http", "[MINUTES]", "the same, as a fuzzer likes it (nightly), 10 min", test::fuzz_http),
     ("hostile", "", "slowhttptest at the proxy, which it installs, ~3 min", test::hostile),

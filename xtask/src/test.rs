@@ -10,6 +10,8 @@ use crate::{
 pub(crate) fn all(_: &[String]) -> Outcome {
     // The session tests start a real `redis-server` each: without one they fail, never skip.
     install("redis-server", "--version", "redis-server")?;
+    install("redis-cli", "--version", "redis-tools")?;
+    install("systemd-analyze", "--version", "systemd")?;
     // The example backends of `docs/sessions.md` are run in their own languages.
     install("python3", "--version", "python3")?;
     install("node", "--version", "nodejs")?;
@@ -36,13 +38,6 @@ fn install_grpc() -> Outcome {
     install("python3", "-m ensurepip --version", "python3-venv")?;
     Run::program("python3", "-m venv target/python").check()?;
     Run::program(python, "-m pip install --quiet").arg(VERSION).check()
-}
-
-/// Measures, so it wants a quiet machine; the simulation beside it does not.
-pub(crate) fn policies(_: &[String]) -> Outcome {
-    let test = "test --release --package rondel-proxy --test";
-    Run::cargo(&format!("{test} simulation -- --nocapture --test-threads 1")).check()?;
-    Run::cargo(&format!("{test} policies -- --ignored --nocapture")).check()
 }
 
 /// What other proxies do with the raw requests of the tests; writes `docs/http.md`.

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 const FAILURES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -17,11 +20,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Breaker {
     failures: AtomicU32,
     open: watch::Sender<bool>,
+    hint: Notify,
 }
 
 impl Breaker {
     pub(crate) fn new() -> Self {
-        Self { failures: AtomicU32::new(0), open: watch::Sender::new(false) }
+        Self { failures: AtomicU32::new(0), open: watch::Sender::new(false), hint: Notify::new() }
     }
 
     /// Whether asking is of no use.
@@ -41,6 +45,11 @@ impl Breaker {
         failures >= FAILURES && !self.open.send_replace(true)
     }
 
+    /// There is reason to believe that the store is back: it is probed now.
+    pub(crate) fn hint(&self) {
+        self.hint.notify_waiters();
+    }
+
     /// Waits until asking is of use.
     pub(crate) async fn closed(&self) {
         // The sender lives in `self`, so the channel is not closed.
@@ -53,11 +62,13 @@ impl Breaker {
         while opened.wait_for(|open| *open).await.is_ok() {
             let mut pause = FIRST_PAUSE;
             loop {
-                tokio::time::sleep(pause).await;
+                let hinted = timeout(pause, self.hint.notified()).await.is_ok();
                 if probe().await {
                     break;
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                if !hinted {
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
             self.succeed();
             self.open.send_replace(false);
@@ -110,6 +121,25 @@ mod tests {
         breaker.closed().await;
         assert!(!breaker.is_open());
         assert_eq!(*probes.lock().unwrap(), [1, 3, 7, 12, 17]);
+        tending.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_probes_at_once_where_there_is_reason_to() {
+        let breaker = Arc::new(Breaker::new());
+        let start = Instant::now();
+        let tending = tokio::spawn({
+            let breaker = Arc::clone(&breaker);
+            async move { breaker.tend(|| ready(start.elapsed() < Duration::from_millis(100))).await }
+        });
+        for _ in 0..FAILURES {
+            breaker.fail();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(breaker.is_open());
+        breaker.hint();
+        breaker.closed().await;
+        assert!(start.elapsed() < Duration::from_millis(60));
         tending.abort();
     }
 }

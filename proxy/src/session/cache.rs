@@ -105,11 +105,13 @@ impl Cached {
 
 impl Store for Cached {
     fn peek(&self, key: &Key) -> Option<Loaded> {
-        let row = self.0.table.row(key)?;
-        self.0.epoch.holds(row.fresh).then(|| match row.record {
-            Some(record) => Loaded::Found(record),
-            None => Loaded::Gone,
-        })
+        let look = |row: &Row| {
+            self.0.epoch.holds(row.fresh).then(|| match &row.record {
+                Some(record) => Loaded::Found(Arc::clone(record)),
+                None => Loaded::Gone,
+            })
+        };
+        self.0.table.look(key, look).flatten()
     }
 
     fn load<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, Loaded> {
@@ -143,6 +145,13 @@ impl Store for Cached {
             self.0.desk().queue.forget(key);
             self.0.table.forget(key);
             false
+        })
+    }
+
+    fn settled(&self, limit: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Whatever comes of it: a store that is away is no reason not to start.
+            let _ = timeout(limit, self.0.remote.tried()).await;
         })
     }
 
@@ -203,7 +212,7 @@ impl Inner {
     pub(crate) fn confirm(self: &Arc<Self>, key: Key) {
         if self.epoch.is_reported()
             && !self.desk().queue.holds(&key)
-            && self.table.row(&key).is_some_and(|row| row.record.is_some())
+            && self.table.look(&key, |row| row.record.is_some()) == Some(true)
         {
             drop(self.board(key));
         }
@@ -265,9 +274,9 @@ impl Inner {
         if desk.queue.is_deleted(key) {
             return Loaded::Gone;
         }
-        match self.table.row(key) {
-            Some(Row { record: Some(record), .. }) => Loaded::Away(Some(record)),
-            Some(Row { record: None, .. }) => Loaded::Gone,
+        match self.table.look(key, |row| row.record.clone()) {
+            Some(Some(record)) => Loaded::Away(Some(record)),
+            Some(None) => Loaded::Gone,
             None => Loaded::Away(desk.unconfirmed(key).map(Arc::new)),
         }
     }
@@ -286,7 +295,7 @@ impl Inner {
         let keep = record
             .as_ref()
             .map_or(FRESH, |record| time::until(self.lifetime.end(record.created, record.seen)));
-        self.table.put(key, Row { record: record.map(Arc::new), fresh, keep });
+        self.table.put(key, Row::new(record.map(Arc::new), fresh, keep));
     }
 
     async fn confirmation(&self, holds: impl Fn(&Queue) -> bool) {
@@ -304,10 +313,12 @@ impl Inner {
 }
 
 impl Listener for Inner {
-    fn changed(&self, key: &Key) {
+    fn changed(&self, keys: &[Key]) {
         let mut desk = self.desk();
-        desk.overtake(key);
-        self.table.forget(key);
+        for key in keys {
+            desk.overtake(key);
+            self.table.forget(key);
+        }
     }
 
     /// Nothing known is fresh any more. It is still better than nothing while the store is away.
@@ -315,6 +326,11 @@ impl Listener for Inner {
         let mut desk = self.desk();
         self.epoch.advance(reported);
         desk.flights.values_mut().for_each(|flight| flight.overtaken = true);
+        drop(desk);
+        if reported {
+            // Whoever promises to report has answered.
+            self.breaker.hint();
+        }
     }
 }
 

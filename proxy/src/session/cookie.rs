@@ -3,7 +3,7 @@
 //! Mints it, reads it back, and believes only what carries our MAC, so that garbage and forgeries
 //! never reach the store. Length and shape are looked at before any hashing is done.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -63,15 +63,19 @@ impl Cookies {
     }
 
     /// The first valid cookie of a request, over all Cookie lines.
-    pub(crate) fn read(&self, headers: &HeaderMap) -> Option<Verified> {
-        headers
-            .get_all(COOKIE)
-            .iter()
-            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-            .filter_map(|pair| self.value_of(pair.trim_ascii_start()))
-            .filter(|value| has_length(value))
-            .take(CANDIDATES)
-            .find_map(|value| self.known(value).or_else(|| self.verify(value)))
+    pub(crate) fn read(&self, headers: &HeaderMap) -> Option<Arc<Verified>> {
+        let mut candidates = 0..CANDIDATES;
+        for line in headers.get_all(COOKIE) {
+            for pair in pairs(line.as_bytes()) {
+                let value = self.value_of(pair.trim_ascii_start());
+                let Some(value) = value.filter(|value| has_length(value)) else { continue };
+                candidates.next()?;
+                if let Some(verified) = self.known(value).or_else(|| self.verify(value)) {
+                    return Some(verified);
+                }
+            }
+        }
+        None
     }
 
     /// The Set-Cookie value that gives a client this session.
@@ -102,18 +106,18 @@ impl Cookies {
         Some(value.trim_ascii_end())
     }
 
-    fn known(&self, value: &[u8]) -> Option<Verified> {
+    fn known(&self, value: &[u8]) -> Option<Arc<Verified>> {
         memo::find(self.owner, value)
     }
 
-    fn verify(&self, value: &[u8]) -> Option<Verified> {
+    fn verify(&self, value: &[u8]) -> Option<Arc<Verified>> {
         let Shape { ticket, signed, mac } = Shape::of(value)?;
         let verified = std::iter::once(&self.signing)
             .chain(&self.retired)
             // `verify_slice` compares in constant time.
             .any(|key| mac_over(key, signed).verify_slice(&mac).is_ok())
-            .then(|| Verified { ticket, key: ticket.id.key() })?;
-        memo::remember(self.owner, value, verified);
+            .then(|| Arc::new(Verified { ticket, key: ticket.id.key() }))?;
+        memo::remember(self.owner, value, Arc::clone(&verified));
         Some(verified)
     }
 }
@@ -193,6 +197,17 @@ impl<'a> Shape<'a> {
         };
         Some(Self { ticket, signed, mac: decode(mac.strip_prefix(b".")?)? })
     }
+}
+
+/// The pieces between semicolons. Cookies may be long, so they are looked for many bytes at once.
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let end = memchr::memchr(b';', line);
+        rest = end.map(|end| &line[end + 1..]);
+        Some(&line[..end.unwrap_or(line.len())])
+    })
 }
 
 /// What is shorter or longer than any cookie of ours is none.

@@ -74,6 +74,14 @@ impl Key {
         format!("rondel:x:{{{self}}}")
     }
 
+    /// A number that is as good as random, for a place in a table.
+    pub(crate) fn spread(&self) -> u64 {
+        let mut word = [0; 8];
+        word.copy_from_slice(&self.0[..8]);
+        // The text has its own pattern; a multiplication spreads it, and the top bits are the best.
+        u64::from_le_bytes(word).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+    }
+
     /// The key as a header value, for `Rondel-Session`.
     pub(crate) fn header_value(&self) -> HeaderValue {
         // A key is base64url behind a fixed prefix; the fallback is never taken.

@@ -6,7 +6,10 @@
 use std::{
     cell::RefCell,
     hint::black_box,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{
@@ -18,7 +21,7 @@ use super::{
 const PLACES: usize = 2_048;
 
 /// What a verified cookie stands for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) ticket: Ticket,
     pub(crate) key: Key,
@@ -40,7 +43,7 @@ struct Entry {
     owner: Owner,
     length: usize,
     text: [u8; LONGEST],
-    verified: Verified,
+    verified: Arc<Verified>,
 }
 
 thread_local! {
@@ -48,17 +51,17 @@ thread_local! {
 }
 
 /// What is known of this value of a cookie.
-pub(crate) fn find(owner: Owner, value: &[u8]) -> Option<Verified> {
+pub(crate) fn find(owner: Owner, value: &[u8]) -> Option<Arc<Verified>> {
     let place = place(value)?;
     ENTRIES.with_borrow(|entries| {
         let entry = entries.get(place)?.as_ref()?;
         let known = entry.text.get(..entry.length)?;
-        (entry.owner == owner && same(known, value)).then_some(entry.verified)
+        (entry.owner == owner && same(known, value)).then(|| Arc::clone(&entry.verified))
     })
 }
 
 /// Remembers a value that was verified.
-pub(crate) fn remember(owner: Owner, value: &[u8], verified: Verified) {
+pub(crate) fn remember(owner: Owner, value: &[u8], verified: Arc<Verified>) {
     let Some(place) = place(value) else { return };
     let mut text = [0; LONGEST];
     let Some(room) = text.get_mut(..value.len()) else { return };
@@ -81,8 +84,18 @@ fn place(value: &[u8]) -> Option<usize> {
 
 /// Takes as long for the first byte that differs as for the last.
 fn same(one: &[u8], other: &[u8]) -> bool {
-    let differing = one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other));
-    one.len() == other.len() && black_box(differing) == 0
+    let ((one, end), (other, other_end)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    if (one.len(), end.len()) != (other.len(), other_end.len()) {
+        return false; // how long a cookie is, is no secret
+    }
+    let mut differing = 0;
+    for (one, other) in one.iter().zip(other) {
+        differing |= u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other);
+    }
+    for (one, other) in end.iter().zip(other_end) {
+        differing |= u64::from(one ^ other);
+    }
+    black_box(differing) == 0
 }
 
 #[cfg(test)]
@@ -90,10 +103,10 @@ mod tests {
     use super::*;
     use crate::session::{cookie::BackendId, id::Id};
 
-    fn verified() -> Verified {
+    fn verified() -> Arc<Verified> {
         let id = Id::random().unwrap();
         let backend = BackendId::parse(b"b").unwrap();
-        Verified { ticket: Ticket { id, backend }, key: id.key() }
+        Arc::new(Verified { ticket: Ticket { id, backend }, key: id.key() })
     }
 
     #[test]
@@ -102,7 +115,7 @@ mod tests {
         let value = b"v1.0123456789abcdefghijkl.b.the MAC";
         let known = verified();
         assert!(find(ours, value).is_none());
-        remember(ours, value, known);
+        remember(ours, value, Arc::clone(&known));
         assert_eq!(find(ours, value).map(|found| found.key), Some(known.key));
         assert!(find(theirs, value).is_none());
         assert!(find(ours, &value[..value.len() - 1]).is_none(), "cut");

@@ -31,7 +31,7 @@ impl Memory {
     }
 
     fn find(&self, key: &Key) -> Loaded {
-        match self.table.row(key).and_then(|row| row.record) {
+        match self.table.look(key, |row| row.record.clone()).flatten() {
             Some(record) => Loaded::Found(record),
             None => Loaded::Gone,
         }
@@ -52,7 +52,7 @@ impl Store for Memory {
         match Record::from_change(key, &change) {
             Some(record) => {
                 let record = Some(Arc::new(record));
-                self.table.put(key, Row { record, fresh: Fresh::Always, keep });
+                self.table.put(key, Row::new(record, Fresh::Always, keep));
             }
             None => self.table.change(key, &change, keep, |fresh| fresh),
         }

@@ -62,6 +62,11 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// is not by then it is forgotten, and the answer is false.
     fn settle<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, bool>;
 
+    /// Waits until it is known whether it answers, `limit` at most.
+    fn settled(&self, _limit: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Whether it answers, as far as is known.
     fn state(&self) -> StoreState;
 
@@ -117,8 +122,8 @@ pub(crate) struct Away(pub(crate) String);
 
 /// Who wants to know what others change in a store.
 pub(crate) trait Listener: Send + Sync {
-    /// Somebody else changed this record.
-    fn changed(&self, key: &Key);
+    /// Somebody else changed these records.
+    fn changed(&self, keys: &[Key]);
 
     /// Anything may have changed. `reported`: from now on every change is told.
     fn doubt_everything(&self, reported: bool);
@@ -126,6 +131,11 @@ pub(crate) trait Listener: Send + Sync {
 
 /// A store at the other end of a wire.
 pub(crate) trait Remote: Send + Sync + fmt::Debug + 'static {
+    /// Waits until a first connection was made, or failed.
+    fn tried(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Whether it answers.
     fn ping(&self) -> BoxFuture<'_, Result<(), Away>>;
 

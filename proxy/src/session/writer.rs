@@ -74,7 +74,7 @@ fn settle(inner: &Arc<Inner>, batch: &[(Key, Write)], outcomes: &[Written]) -> b
                     inner.confirm(*key);
                 }
             }
-            Written::Gone => inner.changed(key),
+            Written::Gone => inner.changed(&[*key]),
             Written::Refused(reason) => refused = Some(reason),
             Written::Hopeless(reason) => {
                 inner.stats.writes_dropped.add(1);

@@ -480,6 +480,8 @@ pub fn short_limits() -> Limits {
 pub struct ProxyProcess {
     pub child: Child,
     pub address: SocketAddr,
+    /// Where its admin listener is, if it has one.
+    pub admin: Option<SocketAddr>,
     stderr: Option<BufReader<ChildStderr>>,
     folder: tempfile::TempDir,
 }
@@ -510,15 +512,16 @@ impl ProxyProcess {
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        let address = loop {
+        let (address, admin) = loop {
             line.clear();
             assert!(within(stderr.read_line(&mut line)).await.unwrap() > 0, "it ended at once");
             let event: serde_json::Value = serde_json::from_str(&line).expect("one event a line");
             if event["message"] == "listening" {
-                break event["address"].as_str().unwrap().parse().unwrap();
+                let at = |name: &str| event[name].as_str().unwrap().parse();
+                break (at("address").unwrap(), at("admin").ok());
             }
         };
-        Self { child, address, stderr: Some(stderr), folder }
+        Self { child, address, admin, stderr: Some(stderr), folder }
     }
 
     /// Its servers file.
@@ -538,10 +541,39 @@ impl ProxyProcess {
         line
     }
 
+    /// Keeps all that it says from now on, and gives it once it has ended.
+    pub fn keep(&mut self) -> JoinHandle<Vec<u8>> {
+        let (mut stderr, mut kept) = (self.stderr.take().unwrap(), Vec::new());
+        tokio::spawn(async move {
+            stderr.read_to_end(&mut kept).await.unwrap();
+            kept
+        })
+    }
+
     /// Lets it say what it likes from now on, and does not listen.
     pub fn ignore(&mut self) {
         let mut stderr = self.stderr.take().unwrap();
         tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+    }
+
+    /// A word to its admin listener.
+    pub async fn administer(&self, method: &str, path: &str, body: &str) -> Answer {
+        let at = self.admin.expect("an admin listener");
+        let mut wire = Wire::connect(at).await;
+        let length = body.len();
+        wire.write(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+        wire.read_answer().await
+    }
+
+    /// The value of a sample, its labels as they are written.
+    pub async fn metric(&self, sample: &str) -> u64 {
+        let page = self.administer("GET", "/metrics", "").await;
+        let line = page.text().lines().find_map(|line| line.strip_prefix(&format!("{sample} ")));
+        line.unwrap_or_else(|| panic!("no {sample}")).parse().unwrap()
     }
 
     /// How many files it has open.

@@ -92,6 +92,22 @@ impl RedisServer {
         self.bus
     }
 
+    /// The port that speaks TLS, with the certificate and its key in the folder of the server.
+    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> (Self, u16) {
+        let (mut server, tls) = (Self::stopped(), free_port());
+        let file = |name: &str, text: &str| {
+            let path = server.folder.path().join(name);
+            std::fs::write(&path, text).expect("a file");
+            path.to_str().expect("a plain path").to_owned()
+        };
+        let (certificate, key) = (file("server.pem", certificate), file("server.key", key));
+        let port = tls.to_string();
+        server.add_arguments(&["--tls-port", &port, "--tls-cert-file", &certificate]);
+        server.add_arguments(&["--tls-key-file", &key, "--tls-auth-clients", "no"]);
+        server.run();
+        (server, tls)
+    }
+
     /// For the next start.
     pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
         self.arguments.extend(arguments.iter().map(|text| (*text).to_owned()));
@@ -164,8 +180,10 @@ impl RedisServer {
     /// Everything in the database, keys and values, as text.
     pub(crate) fn dump(&self) -> Vec<String> {
         let mut all = self.keys();
+        let mut stream = self.connect().expect("redis-server listens");
         for key in all.clone() {
-            let Reply::List(fields) = self.command(&["HGETALL", &key]) else { panic!("no hash") };
+            let hash = ask(&mut stream, &["HGETALL", &key]);
+            let Some(Reply::List(fields)) = hash else { panic!("no hash: {hash:?}") };
             all.extend(fields.into_iter().map(|field| format!("{field:?}")));
         }
         all

@@ -220,7 +220,7 @@ fn a_look_up_that_an_invalidation_overtook_is_not_kept() {
                 if general {
                     cached.0.doubt_everything(false);
                 } else {
-                    cached.0.changed(&key);
+                    cached.0.changed(&[key]);
                 }
                 remote.answers.add_permits(100);
             };

@@ -10,10 +10,11 @@ use std::{fmt::Write as _, io, time::Duration};
 use fred::types::config::Server;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     time::{interval, timeout},
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 /// No key begins with this.
 const NOBODY: &str = "rondel:none:";
@@ -26,6 +27,8 @@ const BEAT: Duration = Duration::from_millis(1_500);
 pub(super) struct Login {
     pub(super) name: Option<String>,
     pub(super) password: Option<String>,
+    /// How the server shows who it is; `None`: it speaks in clear.
+    pub(super) tls: Option<TlsConnector>,
 }
 
 /// Why the watch is over.
@@ -36,21 +39,33 @@ pub(super) enum Alarm {
 }
 
 pub(super) struct Sentry {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     beats: bool,
 }
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Sentry {
     /// Connects; when this returns nothing is missed any more. `beats`: another server may take
     /// this one's place while it hangs.
     pub(super) async fn post(server: &Server, login: &Login, beats: bool) -> io::Result<Self> {
         let connected = timeout(PATIENCE, async {
-            let mut stream = TcpStream::connect((&*server.host, server.port)).await?;
+            let stream = TcpStream::connect((&*server.host, server.port)).await?;
             let keepalive = TcpKeepalive::new()
                 .with_time(Duration::from_secs(2))
                 .with_interval(Duration::from_secs(1))
                 .with_retries(2);
             SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+            let mut stream: Box<dyn Stream> = match &login.tls {
+                None => Box::new(stream),
+                Some(tls) => {
+                    let name = ServerName::try_from(server.host.to_string());
+                    let name = name.map_err(|error| io::Error::other(error.to_string()))?;
+                    Box::new(tls.connect(name, stream).await?)
+                }
+            };
             stream.write_all(&login.greeting()).await?;
             until_ready(&mut stream).await?;
             Ok(Self { stream, beats })
@@ -103,7 +118,7 @@ impl Login {
 }
 
 /// The answers are read for two things alone: an error, and the end.
-async fn until_ready(stream: &mut TcpStream) -> io::Result<()> {
+async fn until_ready(stream: &mut impl Stream) -> io::Result<()> {
     let end = format!("{READY}\r\n");
     let mut read = Vec::new();
     while !read.ends_with(end.as_bytes()) {

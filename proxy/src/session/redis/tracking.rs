@@ -30,21 +30,22 @@ use super::{
 const PAUSE: Duration = Duration::from_millis(50);
 /// A server that refuses to tell of changes is not asked all the time.
 const REFUSED: Duration = Duration::from_secs(1);
+/// One message may tell of a hundred thousand changes.
+const AT_ONCE: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// In a row, each of them as long as a time-out, before the client is made to connect anew.
 const MOST_FAILURES: u32 = 20;
 
-/// Tells `listener` of changes, for ever. `login`: how to post a sentry; without one nobody hears
-/// of a `FLUSHALL`, so changes do not count as reported.
-pub(super) async fn watch(client: Client, login: Option<Login>, listener: Arc<dyn Listener>) {
+/// Tells `listener` of changes, for ever. `login`: how to post a sentry, which hears of a `FLUSHALL`.
+pub(super) async fn watch(client: Client, login: Login, listener: Arc<dyn Listener>) {
     let mut failures = 0;
     loop {
         if client.wait_for_connect().await.is_ok() {
             let news = News::of(&client);
-            match begin(&client, login.as_ref()).await {
+            match begin(&client, &login).await {
                 Ok(sentries) => {
                     failures = 0;
-                    listener.doubt_everything(login.is_some());
+                    listener.doubt_everything(true);
                     let why = news.pass_on(&*listener, sentries).await;
                     tracing::debug!(why, "what is known of sessions may be old");
                     listener.doubt_everything(false);
@@ -89,7 +90,7 @@ impl Refused {
     }
 }
 
-async fn begin(client: &Client, login: Option<&Login>) -> Result<JoinSet<Alarm>, Refused> {
+async fn begin(client: &Client, login: &Login) -> Result<JoinSet<Alarm>, Refused> {
     let servers = client.active_connections();
     if servers.is_empty() {
         // The client learns of its connections by CLIENT ID, which may be forbidden.
@@ -102,10 +103,8 @@ async fn begin(client: &Client, login: Option<&Login>) -> Result<JoinSet<Alarm>,
         } else {
             track(client).await?;
         }
-        if let Some(login) = login {
-            let beats = client.is_clustered() || client.client_config().server.is_sentinel();
-            sentries.spawn(Sentry::post(&server, login, beats).await?.watch());
-        }
+        let beats = client.is_clustered() || client.client_config().server.is_sentinel();
+        sentries.spawn(Sentry::post(&server, login, beats).await?.watch());
     }
     Ok(sentries)
 }
@@ -148,8 +147,13 @@ impl News {
                 change = self.changes.recv() => match change {
                     Ok(change) => {
                         let keys = change.keys.iter();
-                        keys.filter_map(|key| Key::parse(key.as_bytes()))
-                            .for_each(|key| listener.changed(&key));
+                        let keys: Vec<_> =
+                            keys.filter_map(|key| Key::parse(key.as_bytes())).collect();
+                        for some in keys.chunks(AT_ONCE) {
+                            listener.changed(some);
+                            // Look-ups run on this thread too, and have no time to lose.
+                            tokio::task::yield_now().await;
+                        }
                     }
                     Err(RecvError::Lagged(_)) => return "too many changes at once",
                     Err(RecvError::Closed) => return "the client ended",
