@@ -163,6 +163,7 @@ async fn server() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, so it wants a quiet machine: `cargo xtask hostile`"]
 async fn crowds_of_slow_clients_cost_others_nothing_and_leave_nothing_behind() {
     let _alone = ALONE.lock().await;
     let server = server().await;
@@ -200,6 +201,7 @@ async fn crowds_of_slow_clients_cost_others_nothing_and_leave_nothing_behind() {
 
 /// What remains is closed by the proxy's own limits, with the crowd still there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, so it wants a quiet machine: `cargo xtask hostile`"]
 async fn the_limits_end_a_crowd_that_does_not_go_by_itself() {
     let _alone = ALONE.lock().await;
     let server = server().await;

@@ -157,7 +157,7 @@ impl Clock {
         if self.orders {
             return self.time.fetch_add(1, loom::sync::atomic::Ordering::SeqCst);
         }
-        self.time.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
+        self.time.fetch_add(1, Relaxed);
         1
     }
 

@@ -113,9 +113,8 @@ fn a_private_cursor_forward_against_every_change() {
     against_every_change(
         |ring, keys, staying| {
             let guard = pin();
-            let mut cursor = match ring.cursor_at(keys[1]) {
-                Some(cursor) => cursor,
-                None => return assert!(!staying.contains(&1)),
+            let Some(mut cursor) = ring.cursor_at(keys[1]) else {
+                return assert!(!staying.contains(&1));
             };
             let next = cursor.move_next(&guard).map(|entry| *entry);
             match next {
@@ -134,9 +133,8 @@ fn a_private_cursor_backward_against_every_change() {
     against_every_change(
         |ring, keys, staying| {
             let guard = pin();
-            let mut cursor = match ring.cursor_at(keys[1]) {
-                Some(cursor) => cursor,
-                None => return assert!(!staying.contains(&1)),
+            let Some(mut cursor) = ring.cursor_at(keys[1]) else {
+                return assert!(!staying.contains(&1));
             };
             let previous = cursor.move_prev(&guard).map(|entry| *entry);
             match previous {

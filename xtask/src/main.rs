@@ -80,7 +80,12 @@ const COMMANDS: &[Command] = &[
     ),
     ("mutate-http", "", "requests with any byte changed, by one judge, ~10 min", test::mutate_http),
     ("fuzz-http", "[MINUTES]", "the same, as a fuzzer likes it (nightly), 10 min", test::fuzz_http),
-    ("hostile", "", "slowhttptest at the proxy, which it installs, ~3 min", test::hostile),
+    (
+        "hostile",
+        "",
+        "crowds of slow clients; slowhttptest, which it installs, ~5 min",
+        test::hostile,
+    ),
     (
         "compare-http",
         "",

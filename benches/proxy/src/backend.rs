@@ -12,8 +12,8 @@ use tokio::{
 
 use crate::load::{content_length, head_end};
 
-/// Answers `GET /N` with N bytes, and anything with a body with 100.
-pub(crate) async fn start() -> io::Result<SocketAddr> {
+/// Answers `GET /N` with N bytes, whatever came as a body. Called within the runtime.
+pub(crate) fn start() -> io::Result<SocketAddr> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     // A proxy may open hundreds of connections at once, when hundreds of clients begin.

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> io::Result<()> {
     process::pin_self(0)?;
     let most = process::allow_open_files()?;
-    let origin = backend::start().await?;
+    let origin = backend::start()?;
     let folder = tempfile::tempdir()?;
     tls::write_certificate(folder.path())?;
     let contenders: Vec<Contender> =
