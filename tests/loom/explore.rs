@@ -31,13 +31,16 @@ pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send
         tell(format_args!("three threads over the real reclamation: in the full form"));
         return;
     }
-    let mut total = 0;
+    let mut sum = Explored::default();
     for bound in bounds {
         let explored = search(bound, Arc::clone(&body));
         explored.tell(bound, 1);
-        total += explored.executions;
+        sum += explored;
     }
-    meets_floor(total, floors);
+    // One that was stopped says itself that it has not seen all.
+    if !sum.is_cut {
+        meets_floor(sum.executions, floors);
+    }
 }
 
 /// The bounds on preemptions to explore a model at, one after the other.
