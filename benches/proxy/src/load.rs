@@ -210,6 +210,9 @@ struct Shared {
     begin: Instant,
 }
 
+/// The longest time that is told from longer ones: a minute, in nanoseconds.
+const LONGEST: u64 = 60_000_000_000;
+
 /// What an open pace sends at once, since timers are not finer.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -217,7 +220,8 @@ impl Load {
     pub(crate) fn start(clients: Vec<Client>, pace: Pace) -> Self {
         let shared = Arc::new(Shared {
             phase: AtomicU8::new(0),
-            times: Mutex::new(Histogram::new(3).expect("three digits")),
+            // With bounds, since a value beyond them is recorded as the bound.
+            times: Mutex::new(Histogram::new_with_bounds(1, LONGEST, 3).expect("bounds in order")),
             due: AtomicU64::new(0),
             begin: Instant::now(),
         });
