@@ -1,14 +1,15 @@
 //! What a reader would object to, found by machine.
 
 use crate::{
-    rules,
+    links, rules,
     run::{Outcome, Run},
 };
 
-/// Format, lints, docs, own rules, and whether the crate can be published.
+/// Format, lints, docs, links and own rules.
 pub(crate) fn all(_: &[String]) -> Outcome {
     Run::cargo("fmt --all --check").check()?;
     rules::all(&[])?;
+    links::all(&[])?;
     Run::cargo("clippy --workspace --all-targets -- --deny warnings").check()?;
     // The models compile under a cfg of their own.
     Run::cargo("clippy --package rondel --lib --test loom --target-dir target/loom")
@@ -22,6 +23,5 @@ pub(crate) fn all(_: &[String]) -> Outcome {
         .check()?;
     Run::cargo("doc --workspace --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "--deny warnings")
-        .check()?;
-    Run::cargo("package --package rondel --allow-dirty --quiet").check()
+        .check()
 }

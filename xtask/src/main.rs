@@ -6,16 +6,22 @@
 
 mod bench_proxy;
 mod browser;
-mod container;
+mod builds;
 mod chart;
+mod container;
+mod deny;
 mod drawings;
+mod examples;
 mod histories;
+mod links;
 mod lint;
 mod models;
 mod mutants;
+mod package;
 mod proxy;
 mod record;
 mod regress;
+mod release;
 mod report;
 mod rules;
 mod run;
@@ -34,8 +40,19 @@ type Command = (&'static str, &'static str, &'static str, fn(&[String]) -> Outco
 const COMMANDS: &[Command] = &[
     ("test", "", "every test; installs what they need, ~8 min", test::all),
     ("lint", "", "format, clippy, docs, own rules, package, ~3 min", lint::all),
+    ("crate", "", "the crate's own tests and examples, on any system, ~2 min", test::of_crate),
+    ("examples", "", "each example, and that it prints what it says, ~20 s", examples::all),
     ("browser", "", "the dashboard in a real Chromium, which it installs, ~1 min", browser::all),
     ("rules", "", "this repository's own rules alone, ~1 s", rules::all),
+    ("links", "[external]", "links of the pages lead somewhere, ~1 s", links::all),
+    ("docs", "", "the crate's pages as docs.rs builds them (nightly), ~15 s", builds::docs),
+    ("api", "", "no dependency's type in the crate's API (nightly), ~10 s", builds::api),
+    ("deny", "[advisories]", "licences, bans, sources; installs cargo-deny, ~5 s", deny::all),
+    ("msrv", "", "the oldest compilers that are promised, ~40 s", builds::msrv),
+    ("package", "[--allow-dirty]", "publishes nothing, but tries all of it, ~10 s", package::all),
+    ("minimal", "", "the oldest dependencies (nightly; after `package`), ~10 s", builds::minimal),
+    ("targets", "", "the crate for Windows, macOS, 32 bits, wasm, ~20 s", builds::targets),
+    ("release", "VERSION [--execute]", "all checks, and what is left to do, ~20 min", release::all),
     ("models", "[full]", "the ring under loom, ~3 min (full ~1 h)", models::all),
     (
         "mutants",
@@ -62,8 +79,6 @@ const COMMANDS: &[Command] = &[
         container::all,
     ),
     ("chaos", "[MINUTES]", "everything fails at random under load, 10 min", proxy::chaos),
-    ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
-    ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
     (
         "report",
         "[--draw | STUDY...]",
@@ -119,6 +134,6 @@ fn main() -> ExitCode {
 fn list() {
     println!("usage: cargo xtask COMMAND\n");
     for (name, takes, what, _) in COMMANDS {
-        println!("  {name:12} {takes:20} {what}");
+        println!("  {name:12} {takes:22} {what}");
     }
 }

@@ -1,7 +1,7 @@
 //! Every test, and what they need.
 
 use crate::{
-    models,
+    examples, models,
     run::{Outcome, Run, root},
     steps,
 };
@@ -24,8 +24,15 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     Run::cargo("test --workspace").check()?;
     // Each round of a bench checks its own answer; this tries them all, and measures nothing.
     Run::cargo("test --package rondel --benches").check()?;
+    examples::all(&[])?;
     models::all(&[])?;
     steps::all(&[])
+}
+
+/// The crate alone, which needs nothing but Rust, and runs on every system.
+pub(crate) fn of_crate(_: &[String]) -> Outcome {
+    Run::cargo("test --package rondel").check()?;
+    examples::all(&[])
 }
 
 /// gRPC's reference implementation, in a Python of the workspace's own.
