@@ -26,6 +26,7 @@ mod report;
 mod rules;
 mod run;
 mod sanitize;
+mod sites;
 mod soak;
 mod steps;
 mod test;
@@ -44,7 +45,7 @@ const COMMANDS: &[Command] = &[
     ("examples", "", "each example, and that it prints what it says, ~20 s", examples::all),
     ("browser", "", "the dashboard in a real Chromium, which it installs, ~1 min", browser::all),
     ("rules", "", "this repository's own rules alone, ~1 s", rules::all),
-    ("links", "[external]", "links of the pages lead somewhere, ~1 s", links::all),
+    ("sites", "", "links to other sites are answered; needs the network, ~1 min", sites::all),
     ("docs", "", "the crate's pages as docs.rs builds them (nightly), ~15 s", builds::docs),
     ("api", "", "no dependency's type in the crate's API (nightly), ~10 s", builds::api),
     ("deny", "[advisories]", "licences, bans, sources; installs cargo-deny, ~5 s", deny::all),
