@@ -57,12 +57,14 @@ pub(crate) fn targets(_: &[String]) -> Outcome {
     Ok(())
 }
 
-/// The crate's pages, as docs.rs builds them, without a warning.
+/// The crate's pages, as docs.rs builds them, without a warning; and their examples.
 pub(crate) fn docs(_: &[String]) -> Outcome {
     needs_nightly("")?;
     Run::cargo("+nightly rustdoc --package rondel --lib --target-dir target/docs")
         .args("-Zrustdoc-map -- --cfg docsrs --deny warnings")
-        .check()
+        .check()?;
+    // Only a nightly compiler compares the codes of examples that must not compile.
+    Run::cargo("+nightly test --package rondel --doc --target-dir target/docs").check()
 }
 
 /// That no type of a dependency is in the crate's API, so that each can be changed without a

@@ -40,7 +40,7 @@ type Command = (&'static str, &'static str, &'static str, fn(&[String]) -> Outco
 
 const COMMANDS: &[Command] = &[
     ("test", "", "every test; installs what they need, ~8 min", test::all),
-    ("lint", "", "format, clippy, docs, own rules, package, ~3 min", lint::all),
+    ("lint", "", "format, clippy, docs, links, own rules, ~3 min", lint::all),
     ("crate", "", "the crate's own tests and examples, on any system, ~2 min", test::of_crate),
     ("examples", "", "each example, and that it prints what it says, ~20 s", examples::all),
     ("browser", "", "the dashboard in a real Chromium, which it installs, ~1 min", browser::all),
@@ -53,7 +53,12 @@ const COMMANDS: &[Command] = &[
     ("package", "[--allow-dirty]", "publishes nothing, but tries all of it, ~10 s", package::all),
     ("minimal", "", "the oldest dependencies (nightly; after `package`), ~10 s", builds::minimal),
     ("targets", "", "the crate for Windows, macOS, 32 bits, wasm, ~20 s", builds::targets),
-    ("release", "VERSION [--execute]", "all checks, and what is left to do, ~20 min", release::all),
+    (
+        "release",
+        "VERSION [--execute]",
+        "all checks, then tags and publishes, ~20 min",
+        release::all,
+    ),
     ("models", "[full]", "the ring under loom, ~3 min (full ~1 h)", models::all),
     (
         "mutants",
@@ -133,8 +138,38 @@ fn main() -> ExitCode {
 }
 
 fn list() {
-    println!("usage: cargo xtask COMMAND\n");
-    for (name, takes, what, _) in COMMANDS {
-        println!("  {name:12} {takes:22} {what}");
+    println!("usage: cargo xtask COMMAND\n\n{}", listed());
+}
+
+/// A line for each command.
+fn listed() -> String {
+    let line = |(name, takes, what, _): &Command| format!("{name:12} {takes:20} {what}\n");
+    COMMANDS.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use crate::{COMMANDS, listed, run::root};
+
+    #[test]
+    fn contributing_lists_every_command_and_how_long_it_takes() {
+        let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+        let page = page.replace('\r', "");
+        assert!(page.contains(&listed()), "CONTRIBUTING.md should have\n{}", listed());
+    }
+
+    #[test]
+    fn every_command_has_one_name_and_says_how_long_it_takes() {
+        let names: BTreeSet<_> = COMMANDS.iter().map(|(name, ..)| name).collect();
+        assert_eq!(names.len(), COMMANDS.len());
+        for (name, _, what, _) in COMMANDS {
+            let time = what.rsplit(", ").next().unwrap();
+            assert!(
+                time.ends_with(['n', 's', 'h', ')']) && time.contains(char::is_numeric),
+                "{name}"
+            );
+        }
     }
 }
