@@ -78,9 +78,9 @@ compile_error!("rondel needs 64-bit atomics: its links and its cursor are one wo
 extern crate alloc;
 
 mod cursor;
-mod entry;
 #[cfg(any(doc, doctest))]
 pub mod docs;
+mod entry;
 mod error;
 mod guard;
 mod iter;

@@ -4,6 +4,8 @@
 use std::{fs, path::Path};
 
 use crate::{
+    files::{copy, manifest},
+    package,
     run::{Outcome, Run, root},
     sanitize::needs_nightly,
 };
@@ -19,8 +21,8 @@ const TARGETS: [&str; 5] = [
 
 /// Each package with the oldest compiler that its manifest names.
 pub(crate) fn msrv(_: &[String]) -> Outcome {
-    let check = |manifest: &str, arguments: &str| {
-        let version = rust_version(&root().join(manifest))?;
+    let check = |package: &str, arguments: &str| {
+        let version = manifest(package, "rust-version")?;
         Run::program("rustup", "toolchain install --profile minimal").arg(&version).check()?;
         Run::cargo(&format!("+{version} check --target-dir target/msrv"))
             .args(arguments)
@@ -35,7 +37,7 @@ pub(crate) fn msrv(_: &[String]) -> Outcome {
 /// The crate with the oldest dependencies that its manifest admits, by the oldest compiler.
 pub(crate) fn minimal(_: &[String]) -> Outcome {
     needs_nightly("")?;
-    let version = rust_version(&root().join("Cargo.toml"))?;
+    let version = manifest("Cargo.toml", "rust-version")?;
     Run::program("rustup", "toolchain install --profile minimal").arg(&version).check()?;
     // In a copy, whose lock file is its own.
     let copy = root().join("target/minimal");
@@ -76,18 +78,9 @@ pub(crate) fn api(_: &[String]) -> Outcome {
         .check()
 }
 
-/// What `rust-version` says in a manifest.
-fn rust_version(manifest: &Path) -> Outcome<String> {
-    let text = fs::read_to_string(manifest);
-    let text = text.map_err(|error| format!("{}: {error}", manifest.display()))?;
-    let version = text.lines().find_map(|line| line.strip_prefix("rust-version = \""));
-    let version = version.and_then(|rest| rest.split('"').next());
-    version.map(str::to_owned).ok_or_else(|| format!("{}: no rust-version", manifest.display()))
-}
-
 /// Copies what is published: the manifest as it is published too, with no path in it.
 fn copy_crate(to: &Path) -> Outcome {
-    let packaged = crate::package::unpacked()?;
+    let packaged = package::unpacked()?;
     let failed = |error| format!("{}: {error}", to.display());
     let _ = fs::remove_dir_all(to);
     fs::create_dir_all(to).map_err(failed)?;
@@ -96,18 +89,4 @@ fn copy_crate(to: &Path) -> Outcome {
     // Else cargo would take it for a lost member of this workspace.
     let manifest = fs::read_to_string(to.join("Cargo.toml")).map_err(failed)?;
     fs::write(to.join("Cargo.toml"), format!("{manifest}\n[workspace]\n")).map_err(failed)
-}
-
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            fs::create_dir_all(&target)?;
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

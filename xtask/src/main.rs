@@ -12,6 +12,7 @@ mod container;
 mod deny;
 mod drawings;
 mod examples;
+mod files;
 mod histories;
 mod links;
 mod lint;

@@ -3,7 +3,10 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::run::{Outcome, Run, root};
+use crate::{
+    files::manifest,
+    run::{Outcome, Run, root},
+};
 
 /// What users need, and nothing else is published.
 const PUBLISHED: [&str; 8] = [
@@ -55,30 +58,24 @@ fn stranger() -> Outcome {
     let failed = |error: std::io::Error| format!("{}: {error}", home.display());
     fs::create_dir_all(home.join("src")).map_err(failed)?;
     let path = package.to_string_lossy().replace('\\', "/");
-    let manifest = format!(
+    let text = format!(
         "[package]\nname = \"stranger\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n\
          [dependencies]\nrondel = {{ path = \"{path}\" }}\n\n[workspace]\n"
     );
-    fs::write(home.join("Cargo.toml"), manifest).map_err(failed)?;
+    fs::write(home.join("Cargo.toml"), text).map_err(failed)?;
     fs::copy(package.join("examples/workers.rs"), home.join("src/main.rs")).map_err(failed)?;
     Run::cargo("run --quiet --target-dir ../stranger-target").inside(&home).check()
 }
 
 /// Where the last `cargo package` unpacked and built the crate.
 pub(crate) fn unpacked() -> Outcome<PathBuf> {
-    let folder = root().join("target/package").join(format!("rondel-{}", version()?));
+    let folder = root()
+        .join("target/package")
+        .join(format!("rondel-{}", manifest("Cargo.toml", "version")?));
     if folder.join("Cargo.toml").is_file() {
         return Ok(folder);
     }
     Err(format!("{} is not there: cargo xtask package", folder.display()))
-}
-
-/// The crate's version, as its manifest has it.
-pub(crate) fn version() -> Outcome<String> {
-    let text = fs::read_to_string(root().join("Cargo.toml")).map_err(|error| error.to_string())?;
-    let version = text.lines().find_map(|line| line.strip_prefix("version = \""));
-    let version = version.and_then(|rest| rest.split('"').next());
-    version.map(str::to_owned).ok_or_else(|| "Cargo.toml has no version".to_owned())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    builds, deny, lint, package,
+    builds, deny, files, lint, package,
     run::{Outcome, Run, root},
     test,
 };
@@ -60,7 +60,6 @@ struct State {
     /// Files with changes that are not committed.
     changes: String,
     tags: String,
-    version: String,
     manifest: String,
     changelog: String,
     /// Whether it is to be published now.
@@ -77,7 +76,6 @@ impl State {
             branch: git("branch --show-current")?.trim().to_owned(),
             changes: git("status --porcelain")?,
             tags: git("tag --list")?,
-            version: package::version()?,
             manifest: read("Cargo.toml")?,
             changelog: read("CHANGELOG.md")?,
             execute,
@@ -107,17 +105,15 @@ impl State {
             !self.tags.lines().any(|known| known == tag),
             format!("there is a tag {tag} already"),
         );
-        unless(
-            self.version == version,
-            format!("Cargo.toml says version {}, not {version}", self.version),
-        );
+        let stated = files::entry(&self.manifest, "version").unwrap_or("none");
+        unless(stated == version, format!("Cargo.toml says version {stated}, not {version}"));
         unless(
             entry(&self.changelog, version).is_some(),
             format!("CHANGELOG.md has no entry `## [{version}] - YYYY-MM-DD` that says anything"),
         );
         // Published, the links and pictures of the README need it.
         unless(
-            !self.execute || self.manifest.lines().any(|line| line.starts_with("repository = \"")),
+            !self.execute || files::entry(&self.manifest, "repository").is_some(),
             "Cargo.toml does not say where the repository is".to_owned(),
         );
         obstacles
@@ -160,13 +156,14 @@ mod tests {
     const CHANGELOG: &str = "# Changelog\n\n## [Unreleased]\n\n## [0.2.0] - 2026-11-24\n\n\
                              ### Added\n\n- A thing.\n\n## [0.1.0] - 2026-10-01\n\n- All.\n";
 
+    const MANIFEST: &str = "version = \"0.2.0\"\nrepository = \"https://example.org\"\n";
+
     fn ready() -> State {
         State {
             branch: "main".to_owned(),
             changes: String::new(),
             tags: "v0.1.0\n".to_owned(),
-            version: "0.2.0".to_owned(),
-            manifest: "repository = \"https://example.org\"\n".to_owned(),
+            manifest: MANIFEST.to_owned(),
             changelog: CHANGELOG.to_owned(),
             execute: true,
         }
@@ -212,7 +209,7 @@ mod tests {
 
     #[test]
     fn nothing_is_published_without_a_repository() {
-        let state = State { manifest: String::new(), ..ready() };
+        let state = State { manifest: "version = \"0.2.0\"\n".to_owned(), ..ready() };
         assert_refused(&state, "0.2.0", "repository");
         assert_eq!(State { execute: false, ..state }.obstacles("0.2.0"), [""; 0]);
     }
