@@ -1,6 +1,9 @@
 //! Several turns claimed at once.
 
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use crate::{Entry, Guard, Ring, raw::MemberId};
 
@@ -130,6 +133,10 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
         self.claimed - self.taken
     }
 }
+
+// A turn is taken, or it is not.
+impl<T: RefUnwindSafe> UnwindSafe for Lease<'_, T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Lease<'_, T> {}
 
 impl<T> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Barrier,
+        Arc, Barrier, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
@@ -15,15 +15,25 @@ use std::{
 use rondel::{Key, Ring, pin};
 
 use crate::common::{
-    alone,
     counted::{Counted, Tally},
-    elsewhere, pin_until, slot_of, times,
+    pin_until, slot_of, times,
 };
 
 mod common;
 
 /// What a thread may keep to itself before it hands it on: the length of the reclamation's bag.
 const BAG: usize = 64;
+
+/// All rings of a process wait for all guards of it, so these tests run one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work` on a thread that ends with it, and so hands on all that it removed.
+fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| scope.spawn(work).join().expect("its panic is shown above"))
+}
 
 /// Does enough for everything to be dropped that may be, and more.
 fn pin_for_long() {

@@ -4,7 +4,8 @@
 use std::{fs, path::Path};
 
 use crate::{
-    files::{copy, manifest},
+    manifest,
+    mutants::copy,
     package,
     run::{Outcome, Run, root},
     sanitize::needs_nightly,
@@ -22,7 +23,7 @@ const TARGETS: [&str; 5] = [
 /// Each package with the oldest compiler that its manifest names.
 pub(crate) fn msrv(_: &[String]) -> Outcome {
     let check = |package: &str, arguments: &str| {
-        let version = manifest(package, "rust-version")?;
+        let version = manifest::text(package, "rust-version")?;
         Run::program("rustup", "toolchain install --profile minimal").arg(&version).check()?;
         Run::cargo(&format!("+{version} check --target-dir target/msrv"))
             .args(arguments)
@@ -37,7 +38,7 @@ pub(crate) fn msrv(_: &[String]) -> Outcome {
 /// The crate with the oldest dependencies that its manifest admits, by the oldest compiler.
 pub(crate) fn minimal(_: &[String]) -> Outcome {
     needs_nightly("")?;
-    let version = manifest("Cargo.toml", "rust-version")?;
+    let version = manifest::text("Cargo.toml", "rust-version")?;
     Run::program("rustup", "toolchain install --profile minimal").arg(&version).check()?;
     // In a copy, whose lock file is its own.
     let copy = root().join("target/minimal");
@@ -49,7 +50,7 @@ pub(crate) fn minimal(_: &[String]) -> Outcome {
 }
 
 /// The crate for targets that this machine is not.
-pub(crate) fn targets(_: &[String]) -> Outcome {
+pub(crate) fn cross(_: &[String]) -> Outcome {
     Run::program("rustup", "target add").args(&TARGETS.join(" ")).check()?;
     for target in TARGETS {
         Run::cargo("check --package rondel --lib --target-dir target/targets --target")

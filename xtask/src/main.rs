@@ -12,10 +12,10 @@ mod container;
 mod deny;
 mod drawings;
 mod examples;
-mod files;
 mod histories;
 mod links;
 mod lint;
+mod manifest;
 mod models;
 mod mutants;
 mod package;
@@ -53,7 +53,12 @@ const COMMANDS: &[Command] = &[
     ("msrv", "", "the oldest compilers that are promised, ~40 s", builds::msrv),
     ("package", "[--allow-dirty]", "publishes nothing, but tries all of it, ~10 s", package::all),
     ("minimal", "", "the oldest dependencies (nightly; after `package`), ~10 s", builds::minimal),
-    ("targets", "", "the crate for Windows, macOS, 32 bits, wasm, ~20 s", builds::targets),
+    (
+        "cross",
+        "",
+        "that the crate compiles for Windows, macOS, 32 bits, wasm, ~20 s",
+        builds::cross,
+    ),
     (
         "release",
         "VERSION [--execute]",

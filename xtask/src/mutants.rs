@@ -10,10 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    files::copy,
-    run::{Ended, Outcome, Run, root},
-};
+use crate::run::{Ended, Outcome, Run, root};
 
 /// How many mutants the quick form tries: every so many of the list.
 const SAMPLE: usize = 6;
@@ -177,6 +174,20 @@ fn copy_tree() -> Outcome<PathBuf> {
         fs::write(main, "fn main() {}\n").map_err(|e| e.to_string())?;
     }
     Ok(tree)
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if from.is_dir() {
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            copy(&from.join(&name), &to.join(&name))?;
+        }
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::copy(from, to).map(drop)
 }
 
 const SLOT: &str = "src/raw/slot.rs";

@@ -4,7 +4,7 @@
 use std::{fs, path::PathBuf};
 
 use crate::{
-    files::manifest,
+    manifest,
     run::{Outcome, Run, root},
 };
 
@@ -71,7 +71,7 @@ fn stranger() -> Outcome {
 pub(crate) fn unpacked() -> Outcome<PathBuf> {
     let folder = root()
         .join("target/package")
-        .join(format!("rondel-{}", manifest("Cargo.toml", "version")?));
+        .join(format!("rondel-{}", manifest::text("Cargo.toml", "version")?));
     if folder.join("Cargo.toml").is_file() {
         return Ok(folder);
     }

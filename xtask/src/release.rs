@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    builds, deny, files, lint, package,
+    builds, deny, lint, manifest, package,
     run::{Outcome, Run, root},
     test,
 };
@@ -29,7 +29,7 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
     package::all(&[])?;
     builds::msrv(&[])?;
     builds::minimal(&[])?;
-    builds::targets(&[])?;
+    builds::cross(&[])?;
     builds::docs(&[])?;
     builds::api(&[])?;
     match previous(&state.changelog) {
@@ -105,7 +105,7 @@ impl State {
             !self.tags.lines().any(|known| known == tag),
             format!("there is a tag {tag} already"),
         );
-        let stated = files::entry(&self.manifest, "version").unwrap_or("none");
+        let stated = manifest::entry(&self.manifest, "version").unwrap_or("none");
         unless(stated == version, format!("Cargo.toml says version {stated}, not {version}"));
         unless(
             entry(&self.changelog, version).is_some(),
@@ -113,7 +113,7 @@ impl State {
         );
         // Published, the links and pictures of the README need it.
         unless(
-            !self.execute || files::entry(&self.manifest, "repository").is_some(),
+            !self.execute || manifest::entry(&self.manifest, "repository").is_some(),
             "Cargo.toml does not say where the repository is".to_owned(),
         );
         obstacles

@@ -1,26 +1,11 @@
-//! Files of the workspace: copies of them, and what manifests say.
+//! What manifests say.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use crate::run::{Outcome, root};
 
-/// Copies a file, or a folder and all below it.
-pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    if from.is_dir() {
-        for entry in fs::read_dir(from)? {
-            let name = entry?.file_name();
-            copy(&from.join(&name), &to.join(&name))?;
-        }
-        return Ok(());
-    }
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::copy(from, to).map(drop)
-}
-
 /// The text of `key` in a package's manifest.
-pub(crate) fn manifest(path: &str, key: &str) -> Outcome<String> {
+pub(crate) fn text(path: &str, key: &str) -> Outcome<String> {
     let text = fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))?;
     entry(&text, key).map(str::to_owned).ok_or_else(|| format!("{path} has no `{key}`"))
 }
