@@ -121,6 +121,7 @@ const COMMANDS: &[Command] = &[
     ),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
+    ("commands", "", "writes this list into CONTRIBUTING.md, ~1 s", write_list),
 ];
 
 fn main() -> ExitCode {
@@ -153,17 +154,27 @@ fn listed() -> String {
     COMMANDS.iter().map(line).collect()
 }
 
+/// Writes the list into the page for contributors, in the place of the one that is there.
+fn write_list(_: &[String]) -> Outcome {
+    let page = run::root().join("CONTRIBUTING.md");
+    let text = std::fs::read_to_string(&page).map_err(|error| error.to_string())?;
+    let parts = text.split_once("```text\n").zip(text.split_once("\n```\n"));
+    let ((head, _), (_, tail)) = parts.ok_or("CONTRIBUTING.md has no list of commands")?;
+    let text = format!("{head}```text\n{}```\n{tail}", listed());
+    std::fs::write(&page, text).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, fs};
 
     use crate::{COMMANDS, listed, run::root};
 
+    /// Mended by `cargo xtask commands`.
     #[test]
     fn contributing_lists_every_command_and_how_long_it_takes() {
-        let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
-        let page = page.replace('\r', "");
-        assert!(page.contains(&listed()), "CONTRIBUTING.md should have\n{}", listed());
+        let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap().replace('\r', "");
+        assert!(page.contains(&listed()), "not as `cargo xtask commands` writes it");
     }
 
     #[test]
