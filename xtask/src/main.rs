@@ -47,10 +47,10 @@ const COMMANDS: &[Command] = &[
     ("browser", "", "the dashboard in a real Chromium, which it installs, ~1 min", browser::all),
     ("rules", "", "this repository's own rules alone, ~1 s", rules::all),
     ("sites", "", "links to other sites are answered; needs the network, ~1 min", sites::all),
-    ("docs", "", "the crate's pages as docs.rs builds them (nightly), ~15 s", builds::docs),
+    ("docs", "", "the crate's pages as docs.rs builds them (nightly), ~40 s", builds::docs),
     ("api", "", "no dependency's type in the crate's API (nightly), ~10 s", builds::api),
     ("deny", "[advisories]", "licences, bans, sources; installs cargo-deny, ~5 s", deny::all),
-    ("msrv", "", "the oldest compilers that are promised, ~40 s", builds::msrv),
+    ("msrv", "", "the oldest compilers that are promised, ~1 min", builds::msrv),
     ("package", "[--allow-dirty]", "publishes nothing, but tries all of it, ~10 s", package::all),
     ("minimal", "", "the oldest dependencies (nightly; after `package`), ~10 s", builds::minimal),
     (
