@@ -10,6 +10,7 @@ mod container;
 mod chart;
 mod drawings;
 mod histories;
+mod links;
 mod lint;
 mod models;
 mod mutants;
