@@ -11,9 +11,10 @@ use std::{
 
 use crate::backend::ServerSpec;
 
-/// What is wrong with one line.
+/// What is wrong with one line. What stands there may be anything, and is shown so that it can do
+/// nothing to a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}: {problem}")]
+#[error("{line}: {}", visible(.problem))]
 pub struct LineError {
     /// Counted from 1.
     pub line: usize,
@@ -60,7 +61,7 @@ pub struct Errors(pub Vec<LineError>);
 impl Errors {
     /// Each with its line.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, String)> {
-        self.0.iter().map(|error| (error.line, error.problem.to_string()))
+        self.0.iter().map(|error| (error.line, visible(&error.problem)))
     }
 }
 
@@ -75,6 +76,24 @@ impl fmt::Display for Errors {
 }
 
 impl std::error::Error for Errors {}
+
+fn visible(problem: &Problem) -> String {
+    let escaped = |c: char| c.is_control().then(|| c.escape_default().to_string());
+    problem.to_string().chars().map(|c| escaped(c).unwrap_or(c.into())).collect()
+}
+
+/// The keys that may follow a URL, each with its default and what it means, for people.
+pub(crate) const KEYS: [(&str, &str, &str); 5] = [
+    ("weight=N", "1", "Its share of the turns: 1 to 256"),
+    ("max=N", "any", "Most requests that it is given at once"),
+    (
+        "name=ID",
+        "derived from the URL",
+        "How it is called in cookies, records, logs and metrics: 1 to 64 of `A-Z a-z 0-9 _ -`",
+    ),
+    ("h2", "HTTP/1.1", "It is spoken to in HTTP/2, as gRPC wants it"),
+    ("backup", "no", "It serves only when nobody else can"),
+];
 
 /// Reads the text of a servers file.
 ///
@@ -313,12 +332,27 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_that_people_are_told_of_are_those_that_are_read() {
+        let unknown = Problem::UnknownKey("x".into()).to_string();
+        for (key, ..) in KEYS {
+            one(&format!("http://a {}", key.replace("=N", "=1")));
+            assert!(unknown.contains(key.trim_end_matches("N").trim_end_matches("ID")), "{key}");
+        }
+    }
+
+    #[test]
     fn every_error_of_a_text_is_reported_with_its_line() {
         let text = "localhost:8000\nhttp://a:0\nhttp://a:65536 weight=0 weight=3\nhttp://ok\n\
                     ftp://x\nhttps://x:\nhttp://x/y\nhttp://u@x\nhttp://x speed=3 max=0 h2=1 backup=1\n\
                     http://300.1.1.1\nhttp://[::1\nhttp://a:+1\nhttp://\nhttp://a:\nhttp://::1";
         let lines: Vec<usize> = problems(text).iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 2, 3, 3, 3, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn what_is_shown_of_a_line_does_nothing_to_a_terminal() {
+        let error = parse("\u{1b}[31m\u{7}\n").unwrap_err().to_string();
+        assert!(error.starts_with(r"1: `\u{1b}[31m\u{7}` is no URL"), "{error}");
     }
 
     #[test]
