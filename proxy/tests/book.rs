@@ -125,8 +125,12 @@ fn the_configurations_of_others_and_ours_beside_them_are_valid() {
                 fs::write(&file, block.text).unwrap();
                 rondel(&["-f", servers.to_str().unwrap(), "--config", &name, "--check"]);
             }
-            // Neither has a command here that would look at them.
-            "caddyfile" | "yaml" | "sh" => {}
+            "caddyfile" => {
+                fs::write(&file, block.text).unwrap();
+                run("caddy", &["validate", "--adapter", "caddyfile", "--config", &name]);
+            }
+            // Traefik has no command that would look at it.
+            "yaml" => {}
             other => panic!("a block of {other}"),
         }
         checked.insert(block.language.to_owned());
