@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rondel_proxy::settings::Limits;
 use support::{Server, TestProxy, Wire, until, within};

@@ -32,7 +32,7 @@ What stands for a value:
 ";
 
 /// What a value of this name can be.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 12] = [
     ("FILE", "a path; a relative one begins where the proxy was started"),
     ("FILE\\|-", "the same, or `-` for standard output"),
     ("PORT", "0 to 65535; with 0 the system chooses, and the log says which"),
@@ -42,6 +42,7 @@ const KINDS: [(&str, &str); 11] = [
     ("RATE", "the same, a second"),
     ("N", "a whole number above 0"),
     ("Z", "a number from 0 to 100"),
+    ("PATH", "a path on a server, such as `/health`"),
     ("CIDR", "a network (`10.0.0.0/8`) or an address"),
     ("NAME", "a name, without spaces"),
 ];
@@ -110,14 +111,9 @@ pub(super) fn page(flags: &Command) -> String {
         let _ = writeln!(page, "| `{name}` | {kind} |");
     }
     page.push_str(URL);
-    let mut heading = None;
-    for flag in flags.get_arguments().filter(|flag| is_documented(flag)) {
-        let own = flag.get_help_heading().unwrap_or("Servers and address");
-        if heading != Some(own) {
-            let _ = write!(page, "\n## {own}\n\n{COLUMNS}");
-            heading = Some(own);
-        }
-        page.push_str(&row(flag));
+    for (heading, flags) in by_heading(flags) {
+        let _ = write!(page, "\n## {heading}\n\n{COLUMNS}");
+        page.extend(flags.into_iter().map(row));
     }
     page.push_str(SERVERS);
     for (key, default, what) in KEYS {
@@ -128,6 +124,19 @@ pub(super) fn page(flags: &Command) -> String {
 }
 
 const COLUMNS: &str = "| flag | variable | default | |\n| --- | --- | --- | --- |\n";
+
+/// The flags of each heading, in the order in which people are shown them.
+fn by_heading(flags: &Command) -> Vec<(&str, Vec<&Arg>)> {
+    let mut headings: Vec<(&str, Vec<&Arg>)> = Vec::new();
+    for flag in flags.get_arguments().filter(|flag| is_documented(flag)) {
+        let own = flag.get_help_heading().unwrap_or("Servers and address");
+        match headings.iter_mut().find(|(heading, _)| *heading == own) {
+            Some((_, flags)) => flags.push(flag),
+            None => headings.push((own, vec![flag])),
+        }
+    }
+    headings
+}
 
 fn is_documented(flag: &Arg) -> bool {
     !matches!(flag.get_id().as_str(), "help" | "version")
