@@ -11,7 +11,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{backend::ServerSpec, file::read_text, servers};
+use crate::{
+    backend::ServerSpec,
+    file::read_text,
+    servers::{self, Word},
+};
 
 /// What a configuration file says.
 #[derive(Debug, Default)]
@@ -93,7 +97,7 @@ fn parse_text(
 fn entries(
     value: &Spanned<DeValue<'_>>,
     line_of: impl Fn(Range<usize>) -> usize,
-) -> (Vec<(usize, Vec<String>)>, Errors) {
+) -> (Vec<Vec<Word>>, Errors) {
     let shape = |span| (line_of(span), "`[[servers]]` tables are expected".to_owned());
     let mut errors = Vec::new();
     let mut entries = Vec::new();
@@ -109,26 +113,28 @@ fn entries(
         let mut words = Vec::new();
         for (key, value) in table {
             let name: &str = key.get_ref();
+            let line = line_of(key.span());
             match (name, value.get_ref()) {
                 ("url", DeValue::String(text)) => {
-                    url = Some((line_of(key.span()), text.to_string()));
+                    url = Some(Word { line, text: text.to_string() });
                 }
                 ("url", _) => {
-                    errors.push((line_of(key.span()), "`url` is a string".to_owned()));
+                    errors.push((line, "`url` is a string".to_owned()));
                 }
-                (name, DeValue::Boolean(true)) => words.push(name.to_owned()),
+                (name, DeValue::Boolean(true)) => {
+                    words.push(Word { line, text: name.to_owned() });
+                }
                 (_, DeValue::Boolean(false)) => {}
                 (name, value) => match scalar(value) {
-                    Some(text) => words.push(format!("{name}={text}")),
-                    None => errors
-                        .push((line_of(key.span()), format!("`{name}` cannot have such a value"))),
+                    Some(text) => words.push(Word { line, text: format!("{name}={text}") }),
+                    None => errors.push((line, format!("`{name}` cannot have such a value"))),
                 },
             }
         }
         match url {
-            Some((line, url)) => {
+            Some(url) => {
                 words.insert(0, url);
-                entries.push((line, words));
+                entries.push(words);
             }
             None if table.iter().any(|(key, _)| key.get_ref() == "url") => {}
             None => errors.push((line_of(entry.span()), "a server has a `url`".to_owned())),
@@ -209,7 +215,7 @@ mod tests {
             "bad = 1\nport = {}\n[[servers]]\nweight = 1\n[[servers]]\nurl = \"http://a\"\nspeed = 1\n\
              [[servers]]\nurl = 3\n",
         );
-        assert_eq!(found, [1, 2, 3, 6, 9]);
+        assert_eq!(found, [1, 2, 3, 7, 9]);
         let found: Vec<usize> = lines("servers = 3\n");
         assert_eq!(found, [1]);
     }

@@ -102,11 +102,11 @@ pub(crate) const KEYS: [(&str, &str, &str); 5] = [
 /// Every line that is wrong, not only the first.
 pub fn parse(text: &str) -> Result<Vec<ServerSpec>, Errors> {
     let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines());
-    let words = lines.map(|(line, text)| (line, without_comment(text).split_whitespace()));
-    let entries: Vec<(usize, Vec<String>)> = words
-        .map(|(line, words)| (line, words.map(str::to_owned).collect::<Vec<_>>()))
-        .filter(|(_, words)| !words.is_empty())
-        .collect();
+    let words = lines.map(|(line, text)| {
+        let words = without_comment(text).split_whitespace();
+        words.map(|text| Word { line, text: text.to_owned() }).collect::<Vec<_>>()
+    });
+    let entries: Vec<Vec<Word>> = words.filter(|words| !words.is_empty()).collect();
     if entries.is_empty() {
         let line = text.lines().count().max(1);
         return Err(Errors(vec![LineError { line, problem: Problem::Empty }]));
@@ -114,17 +114,24 @@ pub fn parse(text: &str) -> Result<Vec<ServerSpec>, Errors> {
     collect(entries)
 }
 
-/// The servers that these lines name, each given as its words.
-pub(crate) fn collect(entries: Vec<(usize, Vec<String>)>) -> Result<Vec<ServerSpec>, Errors> {
+/// A URL or a key, and where it stands.
+pub(crate) struct Word {
+    pub(crate) line: usize,
+    pub(crate) text: String,
+}
+
+/// The servers that these words name, the URL first and never none.
+pub(crate) fn collect(entries: Vec<Vec<Word>>) -> Result<Vec<ServerSpec>, Errors> {
     let mut servers = Vec::new();
     let mut errors = Vec::new();
     let mut urls = HashMap::new();
     let mut ids = HashMap::new();
 
-    for (line, words) in entries {
+    for words in entries {
         let (server, problems) = parse_words(&words);
-        errors.extend(problems.into_iter().map(|problem| LineError { line, problem }));
+        errors.extend(problems);
         let Some(server) = server else { continue };
+        let line = words[0].line;
         if let Some(first) = urls.insert(server.url(), line) {
             let url = server.url();
             urls.insert(url.clone(), first);
@@ -147,12 +154,13 @@ fn without_comment(line: &str) -> &str {
     line[..end.unwrap_or(line.len())].trim()
 }
 
-/// One server, if its URL can be read, and all that is wrong with its line.
-fn parse_words(words: &[String]) -> (Option<ServerSpec>, Vec<Problem>) {
+/// One server, if its URL can be read, and all that is wrong with its words.
+fn parse_words(words: &[Word]) -> (Option<ServerSpec>, Vec<LineError>) {
     let mut problems = Vec::new();
-    let mut words = words.iter().map(String::as_str);
-    let url = words.next().unwrap_or_default();
-    let server = parse_url(url).map_err(|problem| problems.push(problem)).ok();
+    let [url, keys @ ..] = words else { return (None, problems) };
+    let server = parse_url(&url.text)
+        .map_err(|problem| problems.push(LineError { line: url.line, problem }))
+        .ok();
     // Keys are read even if the URL is wrong: every error of the line is reported at once.
     let mut read = server.unwrap_or_else(|| ServerSpec {
         id: String::new(),
@@ -166,16 +174,15 @@ fn parse_words(words: &[String]) -> (Option<ServerSpec>, Vec<Problem>) {
     });
     let url_is_good = problems.is_empty();
     let mut seen = Vec::new();
-    for word in words {
-        let key = word.split_once('=').map_or(word, |(key, _)| key);
-        if seen.contains(&key) {
-            problems.push(Problem::KeyTwice(key.to_owned()));
-            continue;
-        }
-        seen.push(key);
-        if let Err(problem) = parse_key(word, &mut read) {
-            problems.push(problem);
-        }
+    for Word { line, text } in keys {
+        let key = text.split_once('=').map_or(text.as_str(), |(key, _)| key);
+        let parsed = if seen.contains(&key) {
+            Err(Problem::KeyTwice(key.to_owned()))
+        } else {
+            seen.push(key);
+            parse_key(text, &mut read)
+        };
+        problems.extend(parsed.err().map(|problem| LineError { line: *line, problem }));
     }
     if read.id.is_empty() {
         read.id = ServerSpec::derived_id(&read.url());
