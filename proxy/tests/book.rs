@@ -77,13 +77,11 @@ fn every_default_of_the_configuration_can_be_written_into_the_file() {
         let cells: Vec<&str> = row.split(" | ").collect();
         let flag = cells[0].split("--").nth(1).unwrap().split([' ', '`']).next().unwrap();
         let default = cells[2].trim_matches('`');
-        match cells[2] {
-            "off" => text.push_str(&format!("{flag} = false\n")),
-            quoted if quoted.starts_with('`') => {
-                text.push_str(&format!("{flag} = \"{default}\"\n"));
-            }
-            _ => {}
-        }
+        text += &match cells[2] {
+            "off" => format!("{flag} = false\n"),
+            quoted if quoted.starts_with('`') => format!("{flag} = \"{default}\"\n"),
+            _ => String::new(),
+        };
     }
     assert!(text.lines().count() > 20, "{text}");
     text.push_str("[[servers]]\nurl = \"http://localhost:8000\"\n");
@@ -171,10 +169,10 @@ fn the_tests_that_are_named_are_there() {
     let text = page("failures.md");
     let mut named = 0;
     for (file, rest) in text.split("| `").filter_map(|cell| cell.split_once(".rs`: `")) {
-        let test = rest.split('`').next().unwrap();
+        let name = rest.split('`').next().unwrap();
         let path = format!("{}/tests/{file}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        assert!(source.contains(&format!("fn {test}()")), "{file}: {test}");
+        assert!(source.contains(&format!("fn {name}()")), "{file}: {name}");
         named += 1;
     }
     assert!(named > 25, "{named}");

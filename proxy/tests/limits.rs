@@ -1,8 +1,6 @@
 //! Clients that take their time, or more than their share: each meets a limit, and nobody else
 //! feels it.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
-
 mod support;
 
 use std::{sync::Arc, time::Duration};

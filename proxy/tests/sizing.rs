@@ -20,7 +20,7 @@ fn said(what: &str) -> u64 {
 fn check(what: &str, total: u64, of: u64) {
     #[expect(clippy::print_stdout, reason = "the figures are what it is run for")]
     {
-        println!("{what}: {:.1} KiB", total as f64 / of as f64);
+        println!("{what}: {} bytes", total * 1024 / of);
     }
     assert!(total <= said(what) * of, "{what}: {total} KiB for {of}");
 }
@@ -31,7 +31,7 @@ async fn the_process_its_connections_and_its_sessions_take_no_more_than_is_said(
     const WARM_UP: u64 = 50;
     const CONNECTIONS: u64 = 400;
     const SESSIONS: u64 = 10_000;
-    const AT_ONCE: u64 = 50;
+    const AT_ONCE: u16 = 50;
     let server = Server::named("a").await;
     let proxy = ProxyProcess::start(&server.line(), &["--session", "off"]).await;
     let one = Wire::connect(proxy.address).await.get("/").await;
@@ -55,8 +55,8 @@ async fn the_process_its_connections_and_its_sessions_take_no_more_than_is_said(
     Wire::connect(proxy.address).await.get("/").await;
     let before = proxy.memory();
     let mut wire = Wire::connect(proxy.address).await;
-    let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(AT_ONCE as usize);
-    for _ in 0..SESSIONS / AT_ONCE {
+    let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(AT_ONCE.into());
+    for _ in 0..SESSIONS / u64::from(AT_ONCE) {
         wire.write(&requests).await;
         for _ in 0..AT_ONCE {
             assert!(wire.read_answer().await.head.field("set-cookie").is_some());
