@@ -83,6 +83,7 @@ const COMMANDS: &[Command] = &[
         proxy::mixed,
     ),
     ("session-cost", "", "what sessions cost a request, ~6 min", proxy::session_cost),
+    ("sizing", "", "the memory that docs/sizing.md promises, ~5 min", proxy::sizing),
     ("dashboards", "", "what 100 open dashboards cost clients, ~5 min", proxy::dashboards),
     (
         "container",

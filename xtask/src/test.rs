@@ -19,6 +19,10 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     install("curl", "--version", "curl")?;
     install("h2load", "--version", "nghttp2-client")?;
     install_grpc()?;
+    // The configurations in `docs/migrating.md` are looked at by whom they are for.
+    install("nginx", "-v", "nginx")?;
+    install("haproxy", "-v", "haproxy")?;
+    install("caddy", "version", "caddy")?;
     // The tests of upgrades speak the whole protocol through the proxy.
     install("/usr/bin/python3", "-m websockets --version", "python3-websockets")?;
     Run::cargo("test --workspace").check()?;
