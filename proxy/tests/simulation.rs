@@ -26,6 +26,8 @@ use rondel_proxy::{
 const UNIT: f64 = 1e6;
 const REQUESTS: usize = 60_000;
 const WARM_UP: usize = 5_000;
+const STOP_EVERY: f64 = 400.0;
+const STOP: f64 = 40.0;
 const SEED: u64 = 0x726f_6e64_656c;
 
 const ALL: [(&str, Algorithm); 5] = [
@@ -45,8 +47,16 @@ struct Scenario {
     workers: usize,
     /// Of what all servers together can do.
     load: f64,
-    /// Now and then, in turns of chance, a server takes ten times as long for a while.
-    stalls: bool,
+    stalls: Stalls,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stalls {
+    Never,
+    /// Each server, by chance: 20 units of every 420 it takes ten times as long.
+    Slow,
+    /// Every 400 units one server does nothing for 40, as those of `policies.rs`.
+    Stop,
 }
 
 /// In nanoseconds.
@@ -58,14 +68,22 @@ struct Percentiles {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Done { server: usize, request: usize },
+    Done { server: usize, job: Job },
+    Stop { server: usize },
     StallBegins { server: usize },
     StallEnds { server: usize },
 }
 
+/// What occupies a worker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Job {
+    Request(usize),
+    Stop,
+}
+
 struct Server {
     busy: usize,
-    queue: VecDeque<usize>,
+    queue: VecDeque<Job>,
     stalled: bool,
 }
 
@@ -120,8 +138,10 @@ impl<'s> Simulation<'s> {
             self.work.push(exponential(&mut self.random));
             self.held.push(None);
         }
-        if self.scenario.stalls {
-            self.plan_stalls(time);
+        match self.scenario.stalls {
+            Stalls::Never => {}
+            Stalls::Slow => self.plan_slowness(time),
+            Stalls::Stop => self.plan_stops(time),
         }
         for (request, at) in arrivals.into_iter().enumerate() {
             while self.events.peek().is_some_and(|Reverse((due, _))| *due <= at) {
@@ -137,7 +157,16 @@ impl<'s> Simulation<'s> {
         percentiles(&mut self.took[WARM_UP..])
     }
 
-    fn plan_stalls(&mut self, end: f64) {
+    fn plan_stops(&mut self, end: f64) {
+        let mut time = STOP_EVERY;
+        while time < end {
+            let server = self.random.usize(..self.servers.len());
+            self.events.push(Reverse((nanos(time), Event::Stop { server })));
+            time += STOP_EVERY;
+        }
+    }
+
+    fn plan_slowness(&mut self, end: f64) {
         for server in 0..self.servers.len() {
             let mut time = 0.0;
             loop {
@@ -158,11 +187,15 @@ impl<'s> Simulation<'s> {
         match event {
             Event::StallBegins { server } => self.servers[server].stalled = true,
             Event::StallEnds { server } => self.servers[server].stalled = false,
-            Event::Done { server, request } => {
-                self.took[request] = self.now - self.came[request];
-                let held = self.held[request].take().unwrap();
-                self.roster.report(&held, Outcome::Good);
-                drop(held);
+            Event::Stop { server } => {
+                (0..self.scenario.workers).for_each(|_| self.give(server, Job::Stop));
+            }
+            Event::Done { server, job } => {
+                if let Job::Request(request) = job {
+                    self.took[request] = self.now - self.came[request];
+                    let held = self.held[request].take().unwrap();
+                    self.roster.report(&held, Outcome::Good);
+                }
                 self.servers[server].busy -= 1;
                 if let Some(next) = self.servers[server].queue.pop_front() {
                     self.begin(server, next);
@@ -175,18 +208,25 @@ impl<'s> Simulation<'s> {
         let picked = self.roster.next().unwrap();
         let server: usize = picked.backend().id().parse().unwrap();
         self.held[request] = Some(picked);
+        self.give(server, Job::Request(request));
+    }
+
+    fn give(&mut self, server: usize, job: Job) {
         if self.servers[server].busy < self.scenario.workers {
-            self.begin(server, request);
+            self.begin(server, job);
         } else {
-            self.servers[server].queue.push_back(request);
+            self.servers[server].queue.push_back(job);
         }
     }
 
-    fn begin(&mut self, server: usize, request: usize) {
+    fn begin(&mut self, server: usize, job: Job) {
         let stall = if self.servers[server].stalled { 10.0 } else { 1.0 };
-        let takes = self.work[request] * self.scenario.slowness[server] * stall;
+        let takes = match job {
+            Job::Request(request) => self.work[request] * self.scenario.slowness[server] * stall,
+            Job::Stop => STOP,
+        };
         self.servers[server].busy += 1;
-        self.events.push(Reverse((self.now + nanos(takes), Event::Done { server, request })));
+        self.events.push(Reverse((self.now + nanos(takes), Event::Done { server, job })));
     }
 
     fn set_time(&mut self, now: u64) {
@@ -238,7 +278,7 @@ fn equal_servers_sigma_is_as_good_as_least_conn_and_no_worse_than_rr() {
         slowness: &[1.0; 8],
         workers: 4,
         load: 0.7,
-        stalls: false,
+        stalls: Stalls::Never,
     });
     assert!(sigma <= 1.05 * least_conn && sigma <= rr, "{rr} {sigma} {least_conn}");
 }
@@ -250,7 +290,7 @@ fn servers_that_differ_sigma_is_as_good_as_least_conn_and_far_below_rr() {
         slowness: &[1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 3.0],
         workers: 4,
         load: 0.6,
-        stalls: false,
+        stalls: Stalls::Never,
     });
     assert!(sigma <= 1.05 * least_conn && sigma < 0.5 * rr, "{rr} {sigma} {least_conn}");
 }
@@ -262,7 +302,7 @@ fn servers_that_stall_sigma_is_as_good_as_least_conn_and_far_below_rr() {
         slowness: &[1.0; 8],
         workers: 4,
         load: 0.5,
-        stalls: true,
+        stalls: Stalls::Slow,
     });
     assert!(sigma <= 1.05 * least_conn && sigma < 0.5 * rr, "{rr} {sigma} {least_conn}");
 }
@@ -274,7 +314,7 @@ fn two_servers_sigma_is_as_good_as_least_conn_and_far_below_rr() {
         slowness: &[1.0, 2.0],
         workers: 4,
         load: 0.6,
-        stalls: false,
+        stalls: Stalls::Never,
     });
     assert!(sigma <= 1.05 * least_conn && sigma < 0.5 * rr, "{rr} {sigma} {least_conn}");
 }
@@ -286,15 +326,33 @@ fn one_slow_server_of_four_sigma_is_as_good_as_least_conn_and_far_below_rr() {
         slowness: &[1.0, 1.0, 1.0, 4.0],
         workers: 1,
         load: 0.6,
-        stalls: false,
+        stalls: Stalls::Never,
     });
     assert!(sigma <= 1.05 * least_conn && sigma < 0.5 * rr, "{rr} {sigma} {least_conn}");
 }
 
 #[test]
+fn as_measured() {
+    for (name, workers) in [
+        ("1/1/1/4 stop, 4 workers", 4),
+        ("1/1/1/4 stop, 1 worker", 1),
+        ("1/1/1/4 stop, 16 workers", 16),
+    ] {
+        let [rr, sigma, least_conn] = compare(&Scenario {
+            name,
+            slowness: &[1.0, 1.0, 1.0, 4.0],
+            workers,
+            load: 0.6,
+            stalls: Stalls::Stop,
+        });
+        println!("{}", sigma / least_conn);
+    }
+}
+
+#[test]
 fn a_seed_always_gives_the_same_result() {
     let scenario =
-        Scenario { name: "", slowness: &[1.0, 2.0], workers: 2, load: 0.5, stalls: true };
+        Scenario { name: "", slowness: &[1.0, 2.0], workers: 2, load: 0.5, stalls: Stalls::Slow };
     let run = || Simulation::new(&scenario, Algorithm::PeakEwma).run();
     assert_eq!((run().p50, run().p999), (run().p50, run().p999));
 }
