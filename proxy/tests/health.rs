@@ -14,7 +14,7 @@ use std::{
 };
 
 use rondel_proxy::{backend::State, health::HealthSettings, servers, settings::Settings};
-use support::{Answer, Server, TestProxy, Wire, answer_with, free_address, lines, until};
+use support::{Answer, Server, TestProxy, Wire, answer_with, free_address, lines, until, within};
 
 /// Probes often enough for a test.
 fn eager(settings: &mut Settings) {
@@ -108,6 +108,43 @@ async fn a_server_that_fails_clients_but_not_probes_is_ejected() {
     assert_eq!(shares_of(&answers, "bad"), 5);
     assert_eq!(state(&proxy, 0), State::Ejected);
     assert!(answers[10..].iter().all(|answer| answer.status() == 200));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_more_than_the_others_but_never_in_a_row_is_ejected() {
+    // Every third answer: five in a row never come, and probes are well.
+    let bad = Server::start(|mut wire, recorder| async move {
+        let mut asked = 0;
+        while let Some(head) = wire.read_head().await {
+            let probe = head.start.contains("/health");
+            asked += u32::from(!probe);
+            let fails = !probe && asked % 3 == 0;
+            let status = if fails { "500 Internal Server Error" } else { "200 OK" };
+            recorder.record(head);
+            wire.write(format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nbad")).await;
+        }
+    })
+    .await;
+    let mut servers = vec![bad];
+    for name in ["b", "c", "d", "e"] {
+        servers.push(Server::named(name).await);
+    }
+    let proxy = TestProxy::start_with(lines(&servers.iter().collect::<Vec<_>>()), eager).await;
+    let mut client = proxy.connect().await;
+    within(async {
+        while state(&proxy, 0) == State::Up {
+            ask(&mut client, 10).await;
+            // The comparison is made every ten seconds: there is no hurry.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let states: Vec<_> = (0..5).map(|at| state(&proxy, at)).collect();
+    assert_eq!(states[0], State::Ejected);
+    assert!(states[1..].iter().all(|state| *state == State::Up), "{states:?}");
+    assert!(proxy.roster.servers()[0].requests() >= 100, "or chance alone would tell");
+    let shares = shares(&ask(&mut client, 100).await);
+    assert!(["b", "c", "d", "e"].iter().all(|name| shares[*name] == 25), "{shares:?}");
 }
 
 #[tokio::test]
