@@ -127,8 +127,13 @@ impl Browser {
         }
     }
 
+    /// The whole page, however long it is.
     async fn screenshot(&mut self, name: &str) {
-        let params = json!({ "format": "png", "captureBeyondViewport": true });
+        let metrics = self.call("Page.getLayoutMetrics", json!({})).await;
+        let (width, height) =
+            (&metrics["cssContentSize"]["width"], &metrics["cssContentSize"]["height"]);
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let params = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let picture = self.call("Page.captureScreenshot", params).await;
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(picture["data"].as_str().unwrap())

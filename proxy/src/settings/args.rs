@@ -101,7 +101,7 @@ pub struct Args {
     )]
     pub(super) algorithm: Algorithm,
 
-    /// With sigma: how many standard deviations above the mean are passed over
+    /// With sigma: pass over servers more than this many standard deviations above the mean
     #[arg(long, value_name = "Z", env = "RONDEL_SIGMA_Z0", default_value = "0", value_parser = parse_z0, help_heading = "Scheduling")]
     pub(super) sigma_z0: f64,
 
