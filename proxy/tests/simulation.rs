@@ -259,8 +259,8 @@ fn percentiles(took: &mut [u64]) -> Percentiles {
 /// Runs every policy, shows the table, holds that of the docs against it, and gives the p99 of
 /// `rr`, `sigma` and `least-conn`.
 fn compare(scenario: &Scenario) -> [f64; 3] {
-    let mut table = format!("\n{:46}{:>9}{:>9}{:>9}\n", scenario.name, "p50", "p99", "p99.9");
-    let mut p99 = Vec::new();
+    let mut table = format!("\n{:58}{:>9}{:>9}{:>9}\n", scenario.name, "p50", "p99", "p99.9");
+    let (mut p99, mut wrong) = (Vec::new(), Vec::new());
     let documented = documented(scenario.name);
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let units = |nanos: u64| nanos as f64 / UNIT;
@@ -268,12 +268,14 @@ fn compare(scenario: &Scenario) -> [f64; 3] {
         let Percentiles { p50, p99: p, p999 } = Simulation::new(scenario, algorithm).run();
         let figures = [units(p50), units(p), units(p999)];
         let [p50, p, p999] = figures;
-        writeln!(table, "  {name:44}{p50:9.2}{p:9.2}{p999:9.2}").unwrap();
-        let holds = documented.iter().zip(figures).all(|(said, is)| (said - is).abs() < 0.02 * is);
-        assert!(holds, "{}, {name}: docs say {documented:?}, and it is {figures:?}", scenario.name);
+        writeln!(table, "  {name:56}{p50:9.2}{p:9.2}{p999:9.2}").unwrap();
+        if documented.iter().zip(figures).any(|(said, is)| (said - is).abs() > 0.02 * is) {
+            wrong.push(format!("{name} is {figures:.2?}, and the docs say {documented:?}"));
+        }
         p99.push(p);
     }
     print!("{table}");
+    assert!(wrong.is_empty(), "{}: {}", scenario.name, wrong.join("; "));
     [p99[0], p99[1], p99[2]]
 }
 
@@ -357,9 +359,9 @@ fn one_slow_server_of_four_that_work_at_one_request_each_changes_nothing() {
 #[test]
 fn the_servers_that_are_measured_too_sigma_is_as_good_as_least_conn_and_far_below_rr() {
     compare_unlike(&Scenario {
-        name: "1/1/1/4, which stop at times, load 0.6",
+        name: "1/1/1/4, two workers each, which stop at times, load 0.6",
         slowness: &[1.0, 1.0, 1.0, 4.0],
-        workers: 4,
+        workers: 2,
         load: 0.6,
         stalls: Stalls::Stop,
     });
