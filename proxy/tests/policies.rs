@@ -5,7 +5,8 @@
 //! is open: requests are sent when they are due, at 60 % of what the servers can do, and a request's
 //! time begins then, whether or not the one before has been answered. All policies are given the
 //! same requests, which bring the work that they are with them, and the same stalls; rounds are
-//! interleaved, and what all rounds took counts together.
+//! interleaved, and what all rounds took counts together. A round whose requests were sent late is no
+//! measurement, and is done again.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 #![expect(clippy::print_stdout, reason = "the table is for people")]
@@ -34,6 +35,8 @@ const LOAD: f64 = 0.6;
 /// it holds four descriptors of this process.
 const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: u64 = 10;
+/// In ms: with a p99 above it, requests were not sent when they were due.
+const LATEST: f64 = 1.0;
 const WARM_UP: Duration = Duration::from_millis(500);
 const STALL_EVERY: Duration = Duration::from_millis(400);
 const STALL: Duration = Duration::from_millis(40);
@@ -163,16 +166,26 @@ async fn measured_sigma_is_as_good_as_least_conn_and_far_below_rr() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     let mut took: Vec<Vec<Duration>> = vec![Vec::new(); ALL.len()];
-    let mut latest: f64 = 0.0;
-    for number in 0..rounds {
-        let mut p99 = Vec::new();
-        for (at, (_, algorithm)) in ALL.iter().enumerate() {
-            let (mut more, mut late) = round(*algorithm, number).await;
+    let (mut number, mut spoilt) = (0, 0);
+    while number < rounds {
+        let (mut p99, mut latest) = (Vec::new(), 0.0_f64);
+        let mut of_round = Vec::new();
+        for (_, algorithm) in ALL {
+            let (mut more, mut late) = round(algorithm, number).await;
             p99.push(percentiles(&mut more)[1]);
-            took[at].extend(more);
             latest = latest.max(percentiles(&mut late)[1]);
+            of_round.push(more);
         }
-        println!("round {number}: sigma / least-conn {:.3} at p99", p99[1] / p99[2]);
+        let ratio = p99[1] / p99[2];
+        println!("round {number}: requests {latest:.2} ms late, sigma / least-conn {ratio:.3}");
+        // Somebody else had the machine: nothing is told by what took how long then.
+        if latest > LATEST {
+            spoilt += 1;
+            assert!(spoilt < rounds, "this machine is too busy to measure");
+            continue;
+        }
+        took.iter_mut().zip(of_round).for_each(|(took, more)| took.extend(more));
+        number += 1;
     }
     let head = format!("{} requests each, ms", took[0].len());
     println!("\n{:16}{:>9}{:>9}{:>9}  {head}", "", "p50", "p99", "p99.9");
@@ -184,8 +197,7 @@ async fn measured_sigma_is_as_good_as_least_conn_and_far_below_rr() {
     }
     let (rr, sigma, least_conn) = (p99[0], p99[1], p99[2]);
     println!("sigma / least-conn {:.3}, sigma / rr {:.3}", sigma / least_conn, sigma / rr);
-    println!("p99 of how late requests were sent, in the worst round: {latest:.2} ms");
-    assert!(latest < 1.0, "this machine is too busy to measure");
+    println!("{spoilt} rounds were spoilt by late requests, and done again");
     assert!(sigma < 0.5 * rr);
     assert!(sigma < 1.05 * least_conn);
 }
