@@ -228,6 +228,23 @@ fn completions_and_the_manual_page_know_the_flags() {
 }
 
 #[test]
+fn bash_completes_flags_and_their_values() {
+    let script = r#"
+        source <("$0" completions bash)
+        complete=$(complete -p rondel-proxy | sed 's/.*-F \([^ ]*\).*/\1/')
+        COMP_WORDS=(rondel-proxy --alg) COMP_CWORD=1
+        $complete rondel-proxy --alg rondel-proxy
+        echo "${COMPREPLY[@]}"
+        COMP_WORDS=(rondel-proxy --algorithm '') COMP_CWORD=2
+        $complete rondel-proxy '' --algorithm
+        echo "${COMPREPLY[@]}"
+    "#;
+    let output = Command::new("bash").args(["-c", script]).arg(binary()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "--algorithm\nrr sigma least-conn p2c peak-ewma\n");
+}
+
+#[test]
 fn the_admin_address_is_refused_without_a_token_and_ends_with_71_if_it_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("servers.txt");

@@ -26,7 +26,6 @@ use crate::{access_log::Target, backend::ServerSpec, policy::Algorithm, session}
 #[command(
     name = "rondel-proxy",
     version,
-    about,
     args_conflicts_with_subcommands = true,
     override_usage = "rondel-proxy -f FILE [OPTIONS]\n       rondel-proxy completions SHELL\n       rondel-proxy man",
     after_help = "Each flag can be set in the environment too, as RONDEL_ and its name in capitals \
