@@ -194,9 +194,14 @@ async fn events_are_json_for_programs_and_say_at_the_start_what_was_understood()
             break event;
         }
     };
-    for (field, value) in
-        [("level", "INFO"), ("sessions", "embedded"), ("algorithm", "rr"), ("access_log", "-")]
-    {
+    for (field, value) in [
+        ("level", "INFO"),
+        ("sessions", "embedded"),
+        ("algorithm", "rr"),
+        ("affinity", "none"),
+        ("health", "/ every 5s"),
+        ("access_log", "-"),
+    ] {
         assert_eq!(start[field], value, "{start}");
     }
     assert_eq!(start["servers"], 2);
