@@ -119,7 +119,7 @@ async fn a_server_that_fails_more_than_the_others_but_never_in_a_row_is_ejected(
         async move {
             while let Some(head) = wire.read_head().await {
                 let probe = head.start.contains("/health");
-                let fails = !probe && asked.fetch_add(1, Ordering::Relaxed) % 3 == 0;
+                let fails = !probe && asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
                 let status = if fails { "500 Internal Server Error" } else { "200 OK" };
                 wire.write(format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nbad")).await;
             }
