@@ -42,7 +42,7 @@ pub(crate) fn dashboards(_: &[String]) -> Outcome {
 }
 
 fn test(name: &str) -> Run {
-    Run::cargo(&format!("test --release --package rondel-proxy --test {name} --"))
+    Run::cargo(&format!("test --profile measure --package rondel-proxy --test {name} --"))
 }
 
 fn bench(name: &str) -> Run {
