@@ -361,3 +361,32 @@ async fn closed_refuses_what_it_cannot_look_up_or_write_and_nothing_else() {
         within(async { while Client::of(&closed).await.ask("").await.status() != 200 {} }).await;
     }
 }
+
+#[tokio::test]
+async fn closed_refuses_first_visits_where_reading_goes_on_and_nothing_can_be_written() {
+    let scene = Scene::plain().await;
+    let url = scene.redis.url();
+    let closed = start(&scene.backend, &scene.secret, &url, &["--session-fail", "closed"]).await;
+    let mut known = Client::of(&closed).await;
+    known.leave("known").await;
+    let full = ["CONFIG", "SET", "maxmemory", "1"];
+    let (not_full, read_only) =
+        (["CONFIG", "SET", "maxmemory", "0"], ["REPLICAOF", "127.0.0.1", "1"]);
+    for (trouble, end) in [(&full[..], &not_full[..]), (&read_only, &["REPLICAOF", "NO", "ONE"])] {
+        scene.redis.command(trouble);
+        let (lateness, mut times) = (Lateness::new(), Vec::new());
+        for _ in 0..10 {
+            let mut stranger = Client::of(&closed).await;
+            let watch = lateness.watch();
+            let answer = stranger.ask("").await;
+            times.push(watch.elapsed());
+            assert_eq!((answer.status(), answer.error()), (503, "session-store"), "{trouble:?}");
+            assert_eq!(answer.head.field("set-cookie"), None);
+            assert_eq!(known.ask("").await.status(), 200, "{trouble:?}: what is known is served");
+        }
+        times.sort();
+        assert!(times[times.len() - 1] < PROMISED + OWN, "{times:?}");
+        scene.redis.command(end);
+        within(async { while Client::of(&closed).await.ask("").await.status() != 200 {} }).await;
+    }
+}

@@ -79,6 +79,8 @@ impl RedisServer {
             // Or it tells nobody but the others of its address, and those only what they saw.
             "--cluster-announce-ip",
             "127.0.0.1",
+            "--enable-debug-command",
+            "yes",
         ]);
         node.bus = bus;
         node
