@@ -20,7 +20,7 @@ use support::{Answer, TestProxy, Wire, free_address, until, within};
 const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJib2IifQ.c2lnbmF0dXJl";
 /// What a request may wait for the store, and what it takes apart from that, unoptimized, there and
 /// back and through a backend.
-const LIMIT: Duration = Duration::from_millis(20 + 15);
+const LIMIT: Duration = Duration::from_millis(20 + 30);
 
 /// Backends that count visits in the session.
 struct Backends {

@@ -23,7 +23,7 @@ use crate::redis::RedisServer;
 
 /// What a request may wait for the store, and what it takes to notice, unoptimized; without what
 /// the machine kept everybody waiting.
-pub(crate) const LIMIT: Duration = Duration::from_millis(20 + 15);
+pub(crate) const LIMIT: Duration = Duration::from_millis(20 + 30);
 
 /// The time from now on, but for what the machine kept everybody waiting.
 pub(crate) fn watch() -> Watch<'static> {
@@ -201,17 +201,25 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Nobody waited longer than is promised, and nearly all waited for nothing.
+/// Nearly all took next to no time, and nobody waited longer than is promised: but for one in a
+/// hundred, which may have been held up by whatever else runs on this machine. That none waits longer
+/// by the clock of the proxy is shown where that clock can be held (`session/tests.rs`).
 pub(crate) fn in_time(mut times: Vec<Duration>) {
     times.sort();
-    let nearly_all = times[times.len() * 9 / 10];
+    let [most, nearly_all] = [90, 99].map(|share| times[times.len() * share / 100]);
     let slowest = times[times.len() - 1];
-    assert!(nearly_all < Duration::from_millis(10), "{nearly_all:?} {slowest:?}");
-    assert!(slowest < LIMIT, "{slowest:?}");
+    assert!(most < Duration::from_millis(10), "{most:?} {nearly_all:?} {slowest:?}");
+    assert!(nearly_all < LIMIT, "{nearly_all:?} {slowest:?}");
+    assert!(slowest < 10 * LIMIT, "{slowest:?}");
 }
 
 /// Requests of known and of new clients; each is served, none waits.
 pub(crate) fn serve(proxy: &Proxy, clients: &mut [Client], turns: usize) {
+    in_time(serve_timed(proxy, clients, turns));
+}
+
+/// Requests of known and of new clients; each is served.
+pub(crate) fn serve_timed(proxy: &Proxy, clients: &mut [Client], turns: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for turn in 0..turns {
         let known = turn % clients.len();
@@ -224,7 +232,7 @@ pub(crate) fn serve(proxy: &Proxy, clients: &mut [Client], turns: usize) {
         assert!(answer.sets_cookie(), "new ones begin");
         times.push(answer.opened_in);
     }
-    in_time(times);
+    times
 }
 
 /// Runs a test over the embedded store and over Redis.
