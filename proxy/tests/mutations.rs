@@ -173,7 +173,7 @@ async fn judge_all<P: Send + 'static>(
     start: impl AsyncFn(&Recorder) -> P,
     address: impl Fn(&P) -> SocketAddr,
 ) -> Vec<String> {
-    const LANES: usize = 8;
+    const LANES: usize = 24;
     let mutants = Arc::new(mutants);
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
