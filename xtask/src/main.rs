@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
+mod autobahn;
 mod bench_proxy;
 mod browser;
 mod container;
@@ -83,8 +84,14 @@ const COMMANDS: &[Command] = &[
     (
         "hostile",
         "",
-        "crowds of slow clients; slowhttptest, which it installs, ~5 min",
+        "crowds of slow clients; slowhttptest, which it installs, ~6 min",
         test::hostile,
+    ),
+    (
+        "autobahn",
+        "[CASE...]",
+        "517 WebSocket cases with the proxy and without (Python 2.7), ~20 min",
+        autobahn::all,
     ),
     (
         "compare-http",
