@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
+mod autobahn;
 mod bench_proxy;
 mod browser;
 mod builds;
@@ -72,7 +73,8 @@ const COMMANDS: &[Command] = &[
     ("bench-proxy", "[FLAG...]", "the proxy beside haproxy, nginx and pingora, ~15 min", bench_proxy::all),
     ("mutate-http", "", "requests with any byte changed, by one judge, ~10 min", test::mutate_http),
     ("fuzz-http", "[MINUTES]", "the same, as a fuzzer likes it (nightly), 10 min", test::fuzz_http),
-    ("hostile", "", "crowds of slow clients; slowhttptest, which it installs, ~5 min", test::hostile),
+    ("hostile", "", "crowds of slow clients; slowhttptest, which it installs, ~6 min", test::hostile),
+    ("autobahn", "[CASE...]", "517 WebSocket cases with the proxy and without (Python 2.7), ~20 min", autobahn::all),
     ("compare-http", "", "strange requests at nginx and haproxy too: docs/http.md, ~2 min", test::compare_http),
 
     ("sites", "", "links to other sites are answered; needs the network, ~1 min", sites::all),
