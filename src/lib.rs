@@ -39,6 +39,8 @@ compile_error!("rondel needs 64-bit atomics: its links and its cursor are one wo
 
 extern crate alloc;
 
+#[cfg(rondel_own_collector)]
+mod collector;
 mod cursor;
 mod entry;
 #[cfg(any(doc, doctest))]

@@ -17,12 +17,13 @@ use std::{
 ///
 /// | preemptions | quick | full (`RONDEL_MODELS=full`) |
 /// | --- | --- | --- |
-/// | two threads | 2; 3 without reclamation | 3, then any number for as long as it may take |
-/// | three threads | none; 1 without reclamation | 1, then 3, both for as long as it may take |
+/// | two threads | 2; 3 without reclamation | 3, then any number |
+/// | three threads | none; 1 without reclamation | 1, then 3 |
 ///
-/// `RONDEL_PREEMPTIONS` overrules. In the full form a search may take `RONDEL_MODEL_SECONDS`, 180
-/// if unset; the table says which came to their end. `RONDEL_FLOORS=off` is for mutants, which may
-/// leave less to explore and are not found out by that.
+/// `RONDEL_PREEMPTIONS` overrules. In the full form a search ends after `RONDEL_MODEL_EXECUTIONS`
+/// of them, and then the table says that these were not all. A number of executions, not a time:
+/// so the table is the same on every machine. `RONDEL_FLOORS=off` is for mutants, which may leave
+/// less to explore and are not found out by that.
 #[track_caller]
 pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
     let body = Arc::new(body);
@@ -32,15 +33,16 @@ pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send
         return;
     }
     let mut sum = Explored::default();
+    let mut least = 0;
     for bound in bounds {
         let explored = search(bound, Arc::clone(&body));
         explored.tell(bound, 1);
+        let executions = explored.executions;
+        assert!(executions >= least || explored.is_cut, "more preemptions, and fewer executions");
+        least = executions;
         sum += explored;
     }
-    // One that was stopped says itself that it has not seen all.
-    if !sum.is_cut {
-        meets_floor(sum.executions, floors);
-    }
+    meets_floor(sum.executions, floors);
 }
 
 /// The bounds on preemptions to explore a model at, one after the other.
@@ -67,20 +69,20 @@ pub(crate) struct Explored {
     pub(crate) is_cut: bool,
 }
 
+/// Executions between two looks of loom at how many there were.
+const CHECKPOINT: usize = 1_000;
+
 /// Explores the executions with at most so many preemptions.
 pub(crate) fn search(
     bound: Option<usize>,
     body: Arc<impl Fn() + Send + Sync + 'static>,
 ) -> Explored {
-    let seconds = variable("RONDEL_MODEL_SECONDS").map_or(180, |seconds| {
-        seconds.parse().expect("RONDEL_MODEL_SECONDS is a number of seconds")
-    });
-    let limit = is_full().then(|| Duration::from_secs(seconds));
+    let most = is_full().then(most_executions);
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 100_000;
     builder.preemption_bound = bound;
-    builder.max_duration = limit;
-    builder.checkpoint_interval = 1_000; // executions between two looks at the clock
+    builder.max_permutations = most;
+    builder.checkpoint_interval = CHECKPOINT;
     let executions = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&executions);
     let began = Instant::now();
@@ -88,12 +90,18 @@ pub(crate) fn search(
         count.fetch_add(1, Relaxed);
         body();
     });
-    let time = began.elapsed();
-    Explored {
-        executions: executions.load(Relaxed),
-        time,
-        is_cut: limit.is_some_and(|limit| time >= limit),
-    }
+    let executions = executions.load(Relaxed);
+    // loom leaves off right before the one that would be the last.
+    let is_cut = most.is_some_and(|most| executions + 1 >= most);
+    Explored { executions, time: began.elapsed(), is_cut }
+}
+
+/// How many executions a search of the full form may take, in whole steps of `CHECKPOINT`.
+fn most_executions() -> usize {
+    let most = variable("RONDEL_MODEL_EXECUTIONS").map_or(200_000, |most| {
+        most.parse().expect("RONDEL_MODEL_EXECUTIONS is a number of executions")
+    });
+    most.next_multiple_of(CHECKPOINT).max(CHECKPOINT)
 }
 
 impl Explored {

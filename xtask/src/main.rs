@@ -22,6 +22,7 @@ mod run;
 mod sanitize;
 mod soak;
 mod steps;
+mod targets;
 mod test;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ const COMMANDS: &[Command] = &[
         mutants::all,
     ),
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
+    ("targets", "", "the ring where words are narrow, or bytes in another order", targets::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
     ("policies", "", "the proxy's policies over real servers, ~4 min", proxy::policies),
@@ -62,8 +64,6 @@ const COMMANDS: &[Command] = &[
         container::all,
     ),
     ("chaos", "[MINUTES]", "everything fails at random under load, 10 min", proxy::chaos),
-    ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
-    ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
     (
         "report",
         "[--draw | STUDY...]",

@@ -26,9 +26,9 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
 
 const HEAD: &str = "\
 What each model explored: executions, and seconds. A number of preemptions bounds how often a thread
-is stopped where it could go on; `any` is every interleaving. *not all*: stopped by its time, before
-it had seen every execution within the bound. Without reclamation there are fewer steps, so that more
-is explored. Written by `cargo xtask models full`.
+is stopped where it could go on; `any` is every interleaving. *not all*: there are more executions
+within the bound than a search may take (`RONDEL_MODEL_EXECUTIONS`). Without reclamation there are
+fewer steps, so that more is explored. Written by `cargo xtask models full`.
 
 | model | preemptions | without reclamation | over the real one |
 | --- | --- | --- | --- |

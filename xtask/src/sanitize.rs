@@ -2,6 +2,9 @@
 
 use crate::run::{Outcome, Run};
 
+/// A collector that goes with its test: what is there at the end is a leak.
+const OWN_COLLECTOR: &str = "--cfg rondel_own_collector";
+
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The tests that are about memory, or about threads. (The others make the same calls, for longer.)
@@ -23,14 +26,13 @@ pub(crate) fn miri(arguments: &[String]) -> Outcome {
     };
     needs_nightly("miri rust-src")?;
     // Tree borrows and permissive provenance: crossbeam-epoch tags its pointers as integers.
-    // Leaks are ignored for its global collector, whose own nodes are never freed; that every
-    // value is dropped is checked by the tests' own counts, and AddressSanitizer checks for leaks.
-    let flags = "-Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks \
-                 -Zmiri-preemption-rate=0.3 -Zmiri-disable-isolation";
+    let flags = "-Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-preemption-rate=0.3 \
+                 -Zmiri-disable-isolation";
     let run = |arguments: &str, flags: &str| {
         Run::cargo("+nightly miri test --package rondel --target-dir target/miri")
             .args(arguments)
             .env("MIRIFLAGS", flags)
+            .env("RUSTFLAGS", OWN_COLLECTOR)
             // A panic that is expected would take minutes to show where it came from.
             .env("RUST_BACKTRACE", "0")
             .check()
@@ -57,7 +59,8 @@ pub(crate) fn thread(arguments: &[String]) -> Outcome {
 pub(crate) fn address(arguments: &[String]) -> Outcome {
     let tests = sanitized_tests(arguments)?;
     needs_nightly("")?;
-    sanitized("address", tests, "--target-dir target/asan", "--cfg crossbeam_sanitize")
+    let flags = format!("--cfg crossbeam_sanitize {OWN_COLLECTOR}");
+    sanitized("address", tests, "--target-dir target/asan", &flags)
 }
 
 fn sanitized_tests(arguments: &[String]) -> Outcome<&'static str> {
