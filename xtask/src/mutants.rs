@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::run::{Ended, Outcome, Run, root};
+use crate::{
+    run::{Ended, Outcome, Run, root},
+    sanitize,
+};
 
 /// How many mutants the quick form tries: every so many of the list.
 const SAMPLE: usize = 6;
@@ -35,9 +38,11 @@ enum Killer {
     Test(&'static str),
     /// The tests of what happens at the end of every number.
     Small,
+    /// The tests of that name under Miri, which sees what is never freed.
+    Leak(&'static str),
 }
 
-use Killer::{Deep, Model, Reclaimed, Small, Test};
+use Killer::{Deep, Leak, Model, Reclaimed, Small, Test};
 
 const fn mutant(
     name: &'static str,
@@ -107,16 +112,21 @@ impl Mutant {
         let transcript = tree.join("../transcript");
         for (command, filter) in self.commands() {
             let run = || {
-                Run::cargo(&command)
-                    .inside(tree)
-                    .env("RONDEL_PREEMPTIONS", preemptions)
-                    // A mutant that only leaves less to explore has not been found out.
-                    .env("RONDEL_FLOORS", "off")
+                let run = match self.killer {
+                    Leak(_) => sanitize::miri_run()?.args(&command),
+                    _ => Run::cargo(&command),
+                };
+                Outcome::Ok(
+                    run.inside(tree)
+                        .env("RONDEL_PREEMPTIONS", preemptions)
+                        // A mutant that only leaves less to explore has not been found out.
+                        .env("RONDEL_FLOORS", "off"),
+                )
             };
-            if !run().arg("--no-run").works() {
+            if !run()?.arg("--no-run").works() {
                 return Err(format!("{} does not compile", self.name));
             }
-            match run().arg(filter).ends_within(Duration::from_mins(15), &transcript)? {
+            match run()?.arg(filter).ends_within(Duration::from_mins(15), &transcript)? {
                 Ended::Well => {}
                 Ended::Badly => {
                     let text = fs::read_to_string(&transcript).map_err(|e| e.to_string())?;
@@ -135,6 +145,7 @@ impl Mutant {
             Reclaimed(name) => vec![("loom".to_owned(), name)],
             Deep(name) => vec![("loom-protocol".to_owned(), name)],
             Small => vec![("small".to_owned(), "")],
+            Leak(test) => vec![("--test api".to_owned(), test)],
             Test("lib") => vec![("test --package rondel --lib".to_owned(), "")],
             Test(file) => vec![(format!("test --release --package rondel --test {file}"), "")],
         }
@@ -143,6 +154,9 @@ impl Mutant {
 
 /// The name of the thread that panicked first, which is that of its test.
 fn first_failure(transcript: &str) -> String {
+    if transcript.contains("error: memory leaked") {
+        return "Miri's look at what was never freed".to_owned();
+    }
     let panicked = transcript.split("thread '").nth(1);
     let name = panicked.and_then(|rest| rest.split('\'').next());
     name.map_or_else(|| "a test that ends badly".to_owned(), |name| format!("`{name}`"))
@@ -450,6 +464,20 @@ const MUTANTS: &[Mutant] = &[
         "|| !slot.relink(link, link.vacated())",
         "|| { slot.relink(link, link.vacated()); false }",
         Reclaimed("a_ring_goes"),
+    ),
+    mutant(
+        "a segment outlives its table",
+        TABLE,
+        "drop(unsafe { Box::from_raw(all) });",
+        "let _ = all;",
+        Leak("of_a_ring_drops"),
+    ),
+    mutant(
+        "what waits for its grace period keeps its ring for good",
+        RECLAIM,
+        "let core = Arc::clone(self);",
+        "let core = Arc::clone(self); mem::forget(Arc::clone(self));",
+        Leak("of_a_ring_drops"),
     ),
     mutant(
         "a vacant slot's value is dropped with the ring",
