@@ -101,6 +101,13 @@ impl Link {
         index_of(self.0)
     }
 
+    /// The successor, or larger than any index if this slot is removed: one comparison answers
+    /// both.
+    #[inline]
+    pub(crate) const fn live_successor(self) -> u64 {
+        self.0 & (Self::REMOVED | INDEX_MASK)
+    }
+
     #[inline]
     pub(crate) const fn is_live(self) -> bool {
         self.0 & (Self::REMOVED | Self::SPENT) == 0
