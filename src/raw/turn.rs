@@ -111,30 +111,54 @@ impl<T: Send + Sync + 'static> Core<T> {
         Some(unsafe { Member::seen(slot, next, link, guard) })
     }
 
-    /// The live slot that follows, past the sentinel, if both are in the first segment.
+    /// The live slot that follows, past the sentinel, if both are in the first segment. Only looks.
     #[inline]
     fn look_nearby(&self, cursor: Position) -> Option<(Index, &Slot<T>, Link)> {
         let slots = self.table.first();
         let at = slots.get(cursor.index() as usize)?;
         let link = at.link();
         step!(LinkRead);
+        let next = Self::successor_nearby(slots, at, link)?;
+        let slot = &slots[next as usize];
+        let link = slot.link();
+        (!link.is_removed()).then_some((next, slot, link))
+    }
+
+    /// The same for as many turns in a row as there is room for; the last of them.
+    #[inline]
+    fn route_nearby(&self, cursor: Position, turns: &mut [MemberId]) -> Option<Index> {
+        let slots = self.table.first();
+        let mut index = cursor.index();
+        let mut at = slots.get(index as usize)?;
+        let mut link = at.link();
+        step!(LinkRead);
+        for turn in turns {
+            // What says that a member is live says too who follows it.
+            index = Self::successor_nearby(slots, at, link)?;
+            at = &slots[index as usize];
+            link = at.link();
+            *turn = MemberId::new(index, link);
+        }
+        (!link.is_removed()).then_some(index)
+    }
+
+    /// The slot that follows `at`, past the sentinel, if `at` is live, as its `link` says, and that
+    /// slot in the first segment.
+    #[inline]
+    fn successor_nearby(slots: &[Slot<T>], at: &Slot<T>, link: Link) -> Option<Index> {
         let mut next = link.live_successor();
         if next == u64::from(SENTINEL) {
-            // As in `look_past_the_end`.
             next = slots[SENTINEL as usize].link().live_successor();
             step!(HeadRead);
+            // As in `look_past_the_end`.
             if at.link() != link {
                 return None;
             }
         }
-        if next.wrapping_sub(1) >= u64::from(FIRST) - 1 {
-            return None;
-        }
+        // The sentinel again: the ring is empty.
+        let is_near = next.wrapping_sub(1) < u64::from(FIRST) - 1;
         #[expect(clippy::cast_possible_truncation, reason = "below FIRST")]
-        let next = next as Index;
-        let slot = &slots[next as usize];
-        let link = slot.link();
-        (!link.is_removed()).then_some((next, slot, link))
+        is_near.then_some(next as Index)
     }
 
     /// The next turn, wherever it is, and whoever else is at it. Apart, so that the common path
@@ -214,10 +238,24 @@ impl<T: Send + Sync + 'static> Core<T> {
     }
 
     /// Claims the next turns, as many as `turns` has room for, with one change of the cursor;
-    /// returns how many, which is less only if the ring is empty. Apart, so that taking what was
+    /// `false` if the ring is empty. Apart, so that taking what was
     /// claimed is short enough to be inlined.
     #[inline(never)]
-    pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> usize {
+    pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> bool {
+        let cursor = self.echo();
+        step!(CursorRead);
+        if let Some(last) = self.route_nearby(cursor, turns) {
+            step!(TurnsFound);
+            if self.move_cursor(cursor, last) {
+                step!(Moved);
+                return true;
+            }
+        }
+        self.claim_anywhere(turns, guard)
+    }
+
+    /// The same, wherever they are, and whoever else is at it.
+    fn claim_anywhere(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> bool {
         let mut failures = 0;
         'again: loop {
             let cursor = self.cursor();
@@ -226,13 +264,12 @@ impl<T: Send + Sync + 'static> Core<T> {
             let mut link = self.link(at);
             step!(LinkRead);
             for turn in &mut *turns {
-                // What said that a member is live says too who follows it.
                 match self.look_behind(at, link) {
                     Hop::To { next, link: of_next, .. } => {
                         *turn = MemberId::new(next, of_next);
                         (at, link) = (next, of_next);
                     }
-                    Hop::Empty => return 0,
+                    Hop::Empty => return false,
                     Hop::Again => {
                         self.clear_the_way(at, guard);
                         continue 'again;
@@ -242,7 +279,7 @@ impl<T: Send + Sync + 'static> Core<T> {
             step!(TurnsFound);
             if self.move_cursor(cursor, at) {
                 step!(Moved);
-                return turns.len();
+                return true;
             }
             back_off(&mut failures);
         }

@@ -62,7 +62,7 @@ impl MemberId {
     /// Whether `link`, loaded from this member's slot, says that the member is in the ring.
     #[inline]
     pub(crate) const fn is_live_in(self, link: Link) -> bool {
-        link.is_live() && self.is_named_by(link)
+        (self.0 ^ link.0) & (GENERATION_MASK | Link::REMOVED | Link::SPENT) == 0
     }
 
     /// Whether `link`, loaded from this member's slot, still belongs to this member.
