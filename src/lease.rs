@@ -22,9 +22,9 @@ use crate::{Entry, Guard, Ring, raw::MemberId};
 /// the difference of turns grows by one for each lease, or by the number of laps in it.
 pub struct Lease<'r, T> {
     ring: &'r Ring<T>,
+    /// Those that are left are at the end, from `first` on: one comparison finds them.
     turns: [MemberId; MAX],
-    taken: usize,
-    claimed: usize,
+    first: usize,
 }
 
 const MAX: usize = 32;
@@ -34,7 +34,7 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     pub const MAX: usize = MAX;
 
     pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
-        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], taken: 0, claimed: 0 };
+        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], first: MAX };
         lease.renew(turns);
         lease
     }
@@ -60,8 +60,10 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// Lock-free, O(turns).
     pub fn renew(&mut self, turns: usize) {
         if self.remaining() == 0 {
-            self.taken = 0;
-            self.claimed = self.ring.claim(&mut self.turns[..turns.min(MAX)]);
+            let first = MAX - turns.min(MAX);
+            if self.ring.claim(&mut self.turns[first..]) {
+                self.first = first;
+            }
         }
     }
 
@@ -77,9 +79,8 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     where
         'r: 'g,
     {
-        while self.taken < self.claimed {
-            let turn = self.turns[self.taken];
-            self.taken += 1;
+        while let Some(&turn) = self.turns.get(self.first) {
+            self.first += 1;
             if let Some(entry) = self.ring.entry(turn, guard) {
                 return Some(entry);
             }
@@ -89,15 +90,12 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
 
     /// Turns that are left, those of members removed meanwhile included.
     pub fn remaining(&self) -> usize {
-        self.claimed - self.taken
+        MAX - self.first
     }
 }
 
 impl<T> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("taken", &self.taken)
-            .field("claimed", &self.claimed)
-            .finish_non_exhaustive()
+        f.debug_struct("Lease").field("remaining", &(MAX - self.first)).finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 
 /// log2 of the size of the first segment. Tiny in models, so that they see the table grow.
 const FIRST_BITS: u32 = if cfg!(any(rondel_loom, rondel_small, miri)) { 1 } else { 5 };
-const FIRST: u32 = 1 << FIRST_BITS;
+pub(crate) const FIRST: u32 = 1 << FIRST_BITS;
 /// Slots in all, the sentinel among them. The last `FIRST` indices would need one more segment,
 /// as large as all the others together, and are left unused.
 pub(crate) const SLOTS: u64 = INDICES - FIRST as u64;
@@ -90,6 +90,16 @@ impl<T> Table<T> {
         // SAFETY: N1, the segment of a handed-out index was linked in before the index was known
         // to anybody, and stays until the table goes.
         unsafe { &*slot }
+    }
+
+    /// The slots of the first indices, which all exist as long as the table.
+    #[inline]
+    pub(crate) fn first(&self) -> &[Slot<T>; FIRST as usize] {
+        // ORDERING: E7. Relaxed: made before anybody knew of the table.
+        let slots = self.segments[0].load(Ordering::Relaxed);
+        debug_assert!(!slots.is_null(), "made with the table");
+        // SAFETY: N1, made by `new` with this length, and there until the table goes.
+        unsafe { &*slots.cast() }
     }
 
     /// A vacant slot that nobody else can reach, or `None` if all are taken.

@@ -244,15 +244,15 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "E2: the cursor is read Relaxed",
         TURN,
-        "Position(self.cursor.load(Ordering::Acquire))",
-        "Position(self.cursor.load(Ordering::Relaxed))",
+        "Position(self.cursor.echo.load(Ordering::Acquire))",
+        "Position(self.cursor.echo.load(Ordering::Relaxed))",
         Model(""),
     ),
     mutant(
         "E2: the cursor moves Relaxed",
         TURN,
-        ".compare_exchange(from.0, from.moved_to(to).0, Ordering::Release, Ordering::Relaxed)",
-        ".compare_exchange(from.0, from.moved_to(to).0, Ordering::Relaxed, Ordering::Relaxed)",
+        ".compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)",
+        ".compare_exchange(from.0, to.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
