@@ -161,8 +161,9 @@ fn a_lease_against_removal() {
 
 #[test]
 fn a_pick_while_the_table_grows() {
-    Model::of(&[])
-        .thread(&[Next])
-        .thread(&[Insert(Back, 0), Insert(Back, 1), Insert(Back, 2)])
-        .explore([3_600, 33]);
+    Model::of(&[0, 1])
+        .after(&[Next])
+        .thread(&[Next, Next])
+        .thread(&[Insert(Back, 2), Insert(Back, 3)])
+        .explore([10, 10]);
 }

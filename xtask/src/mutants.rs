@@ -62,6 +62,10 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         [part] => MUTANTS.iter().filter(|mutant| mutant.name.contains(part)).collect(),
         _ => return Err("takes nothing, `all`, or a part of a mutant's name".to_owned()),
     };
+    // All of them, so that the sample tells of one that has come out of use.
+    for mutant in MUTANTS {
+        mutant.text()?;
+    }
     let tree = copy_tree()?;
     let mut survivors = Vec::new();
     let mut report = String::from(REPORT);
@@ -94,17 +98,20 @@ impl Mutant {
     /// The first model or test that fails for this mutant.
     fn killer(&self, tree: &Path) -> Outcome<Option<String>> {
         let file = tree.join(self.file);
-        let original = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
-        if original.matches(self.from).count() != 1 {
-            return Err(format!(
-                "{}: `{}` does not occur once in {}",
-                self.name, self.from, self.file
-            ));
-        }
+        let original = self.text()?;
         fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
         let killer = self.first_to_fail(tree);
         fs::write(&file, original).map_err(|e| e.to_string())?;
         killer
+    }
+
+    /// The file that the mutant changes, at one place.
+    fn text(&self) -> Outcome<String> {
+        let text = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
+        if text.matches(self.from).count() == 1 {
+            return Ok(text);
+        }
+        Err(format!("{}: `{}` does not occur once in {}", self.name, self.from, self.file))
     }
 
     fn first_to_fail(&self, tree: &Path) -> Outcome<Option<String>> {
@@ -244,8 +251,22 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "E2: the cursor is read Relaxed",
         TURN,
+        "Position(self.cursor.position.load(Ordering::Acquire))",
+        "Position(self.cursor.position.load(Ordering::Relaxed))",
+        Model(""),
+    ),
+    mutant(
+        "E2: the echo is read Relaxed",
+        TURN,
         "Position(self.cursor.echo.load(Ordering::Acquire))",
         "Position(self.cursor.echo.load(Ordering::Relaxed))",
+        Model(""),
+    ),
+    mutant(
+        "E2: the echo is stored Relaxed",
+        TURN,
+        "self.cursor.echo.store(to.0, Ordering::Release);",
+        "self.cursor.echo.store(to.0, Ordering::Relaxed);",
         Model(""),
     ),
     mutant(
@@ -389,6 +410,20 @@ const MUTANTS: &[Mutant] = &[
         Model("turns"),
     ),
     mutant(
+        "a pick in the first segment takes a removed member",
+        TURN,
+        "(!link.is_removed()).then_some((next, slot, link))",
+        "Some((next, slot, link))",
+        Model("turns"),
+    ),
+    mutant(
+        "a lease in the first segment claims a removed member's turn",
+        TURN,
+        "(!link.is_removed()).then_some(index)",
+        "Some(index)",
+        Model("lease"),
+    ),
+    mutant(
         "a pick goes on from a removed member",
         TURN,
         "if link.is_removed() {\n            return Hop::Again;",
@@ -399,6 +434,13 @@ const MUTANTS: &[Mutant] = &[
         "a pick past the end does not look back",
         TURN,
         "if self.link(at) != link {",
+        "if false {",
+        Model("past_the_end"),
+    ),
+    mutant(
+        "a pick in the first segment does not look back past the end",
+        TURN,
+        "if at.link() != link {",
         "if false {",
         Model("past_the_end"),
     ),
@@ -440,7 +482,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a key's generation is not checked",
         WORD,
-        "link.is_live() && self.is_named_by(link)",
+        "(self.0 ^ link.0) & (GENERATION_MASK | Link::REMOVED | Link::SPENT) == 0",
         "link.is_live()",
         Reclaimed("reuse"),
     ),

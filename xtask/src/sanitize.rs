@@ -34,7 +34,10 @@ pub(crate) fn miri(arguments: &[String]) -> Outcome {
 }
 
 fn miri_on(tests: &str, seeds: u32) -> Outcome {
-    miri_run()?.args(tests).env("MIRIFLAGS", &format!("{MIRI} -Zmiri-many-seeds=0..{seeds}")).check()
+    miri_run()?
+        .args(tests)
+        .env("MIRIFLAGS", &format!("{MIRI} -Zmiri-many-seeds=0..{seeds}"))
+        .check()
 }
 
 /// `cargo miri test` of the ring, which finds what is never freed too.
