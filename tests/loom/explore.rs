@@ -21,9 +21,9 @@ use std::{
 /// | three threads | none; 1 without reclamation | 1, then 3 |
 ///
 /// `RONDEL_PREEMPTIONS` overrules. In the full form a search ends after `RONDEL_MODEL_EXECUTIONS`
-/// of them, and then the table says that these were not all. A number of executions, not a time:
-/// so the table is the same on every machine. `RONDEL_FLOORS=off` is for mutants, which may leave
-/// less to explore and are not found out by that.
+/// of them, 200,000 if unset, and then the table says that these were not all. A number of
+/// executions, not a time: so the table is the same on every machine. `RONDEL_FLOORS=off` is for
+/// mutants, which may leave less to explore and are not found out by that.
 #[track_caller]
 pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
     let body = Arc::new(body);
@@ -35,7 +35,7 @@ pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send
     let mut sum = Explored::default();
     let mut least = 0;
     for bound in bounds {
-        let explored = search(bound, Arc::clone(&body));
+        let explored = search(bound, threads, Arc::clone(&body));
         explored.tell(bound, 1);
         let executions = explored.executions;
         assert!(executions >= least || explored.is_cut, "more preemptions, and fewer executions");
@@ -72,12 +72,13 @@ pub(crate) struct Explored {
 /// Executions between two looks of loom at how many there were.
 const CHECKPOINT: usize = 1_000;
 
-/// Explores the executions with at most so many preemptions.
+/// Explores the executions of so many threads with at most so many preemptions.
 pub(crate) fn search(
     bound: Option<usize>,
+    threads: usize,
     body: Arc<impl Fn() + Send + Sync + 'static>,
 ) -> Explored {
-    let most = is_full().then(most_executions);
+    let most = is_full().then(|| most_executions(threads));
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 100_000;
     builder.preemption_bound = bound;
@@ -96,11 +97,13 @@ pub(crate) fn search(
     Explored { executions, time: began.elapsed(), is_cut }
 }
 
-/// How many executions a search of the full form may take, in whole steps of `CHECKPOINT`.
-fn most_executions() -> usize {
-    let most = variable("RONDEL_MODEL_EXECUTIONS").map_or(200_000, |most| {
+/// How many executions a search of the full form may take, in whole steps of `CHECKPOINT`: more for
+/// three threads, since nothing else is asked of them.
+fn most_executions(threads: usize) -> usize {
+    let most: usize = variable("RONDEL_MODEL_EXECUTIONS").map_or(200_000, |most| {
         most.parse().expect("RONDEL_MODEL_EXECUTIONS is a number of executions")
     });
+    let most = if threads > 2 { 5 * most } else { most };
     most.next_multiple_of(CHECKPOINT).max(CHECKPOINT)
 }
 

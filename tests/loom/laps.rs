@@ -39,6 +39,7 @@ fn against_every_change(look: fn(&Ring<u32>, &[Key], &[u32]), floors: [usize; 2]
     for (change, staying) in CHANGES {
         sum += search(
             Some(preemptions),
+            2,
             Arc::new(move || {
                 let ring = Arc::new(Ring::new());
                 let keys = [0, 1, 2].map(|value| ring.push_back(value));

@@ -63,7 +63,7 @@ fn against_the_rest(firsts: RangeInclusive<usize>, floors: [usize; 2]) {
                     .thread(&[calls(3)[first]])
                     .thread(&[calls(4)[second]])
                     .timed();
-                sum += search(Some(preemptions), Arc::new(move || model.run()));
+                sum += search(Some(preemptions), 2, Arc::new(move || model.run()));
                 models += 1;
             }
         }
