@@ -27,7 +27,7 @@ mod common;
 const BAG: usize = 64;
 
 /// More members than fit into some bags, which are smaller under Miri.
-const MANY: Name = if cfg!(miri) { 100 } else { 1000 };
+const MANY: Name = if cfg!(miri) { 50 } else { 1000 };
 
 /// All rings of a process wait for all guards of it, so these tests run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -141,7 +141,7 @@ fn a_stalled_guard_delays_every_drop_and_then_all_come() {
 fn slots_are_used_again_so_a_small_ring_stays_small() {
     let _alone = alone();
     let ring = Ring::new();
-    let rounds = times(50_000, 200);
+    let rounds = times(50_000, 60);
     let mut largest = 0;
     for _ in 0..4 {
         ring.push_back(0_u64);
