@@ -20,10 +20,10 @@ use std::{
 /// | two threads | 2; 3 without reclamation | 3, then any number |
 /// | three threads | none; 1 without reclamation | 1, then 3 |
 ///
-/// `RONDEL_PREEMPTIONS` overrules. In the full form a search ends after `RONDEL_MODEL_EXECUTIONS`
-/// of them, 200,000 if unset, and then the table says that these were not all. A number of
-/// executions, not a time: so the table is the same on every machine. `RONDEL_FLOORS=off` is for
-/// mutants, which may leave less to explore and are not found out by that.
+/// `RONDEL_PREEMPTIONS` overrules. A search ends after `RONDEL_MODEL_EXECUTIONS`, if unset 30,000 in
+/// the quick form and 200,000 in the full one, and then the table says that these were not all. A
+/// number of executions, not a time: so the table is the same on every machine. `RONDEL_FLOORS=off`
+/// is for mutants, which may leave less to explore and are not found out by that.
 #[track_caller]
 pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
     let body = Arc::new(body);
@@ -42,7 +42,7 @@ pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send
         least = executions;
         sum += explored;
     }
-    meets_floor(sum.executions, floors);
+    sum.meets_floor(floors);
 }
 
 /// The bounds on preemptions to explore a model at, one after the other.
@@ -78,11 +78,11 @@ pub(crate) fn search(
     threads: usize,
     body: Arc<impl Fn() + Send + Sync + 'static>,
 ) -> Explored {
-    let most = is_full().then(|| most_executions(threads));
+    let most = most_executions(threads);
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 100_000;
     builder.preemption_bound = bound;
-    builder.max_permutations = most;
+    builder.max_permutations = Some(most);
     builder.checkpoint_interval = CHECKPOINT;
     let executions = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&executions);
@@ -93,14 +93,14 @@ pub(crate) fn search(
     });
     let executions = executions.load(Relaxed);
     // loom leaves off right before the one that would be the last.
-    let is_cut = most.is_some_and(|most| executions + 1 >= most);
-    Explored { executions, time: began.elapsed(), is_cut }
+    Explored { executions, time: began.elapsed(), is_cut: executions + 1 >= most }
 }
 
-/// How many executions a search of the full form may take, in whole steps of `CHECKPOINT`: more for
-/// three threads, since nothing else is asked of them.
+/// How many executions a search may take, in whole steps of `CHECKPOINT`: more for three threads,
+/// of which there are few models.
 fn most_executions(threads: usize) -> usize {
-    let most: usize = variable("RONDEL_MODEL_EXECUTIONS").map_or(200_000, |most| {
+    let default = if is_full() { 200_000 } else { 30_000 };
+    let most: usize = variable("RONDEL_MODEL_EXECUTIONS").map_or(default, |most| {
         most.parse().expect("RONDEL_MODEL_EXECUTIONS is a number of executions")
     });
     let most = if threads > 2 { 5 * most } else { most };
@@ -120,6 +120,19 @@ impl Explored {
             if self.is_cut { ", not all" } else { "" }
         ));
     }
+
+    /// Fails if there were fewer executions than the floor: see [`explore`]. A search that was cut
+    /// short has had enough of them.
+    #[track_caller]
+    pub(crate) fn meets_floor(&self, floors: [usize; 2]) {
+        let floor = floors[usize::from(cfg!(rondel_loom_protocol))];
+        let no_floors = variable("RONDEL_FLOORS").is_some_and(|floors| floors == "off");
+        assert!(
+            self.executions >= floor || self.is_cut || no_floors,
+            "only {} executions, {floor} expected: is --cfg crossbeam_loom set?",
+            self.executions
+        );
+    }
 }
 
 impl AddAssign for Explored {
@@ -128,16 +141,6 @@ impl AddAssign for Explored {
         self.time += other.time;
         self.is_cut |= other.is_cut;
     }
-}
-
-#[track_caller]
-pub(crate) fn meets_floor(executions: usize, floors: [usize; 2]) {
-    let floor = floors[usize::from(cfg!(rondel_loom_protocol))];
-    let no_floors = variable("RONDEL_FLOORS").is_some_and(|floors| floors == "off");
-    assert!(
-        executions >= floor || no_floors,
-        "only {executions} executions, {floor} expected: is --cfg crossbeam_loom set?"
-    );
 }
 
 pub(crate) fn is_full() -> bool {

@@ -129,7 +129,8 @@ impl Mutant {
                     run.inside(tree)
                         .env("RONDEL_PREEMPTIONS", preemptions)
                         // A mutant that only leaves less to explore has not been found out.
-                        .env("RONDEL_FLOORS", "off"),
+                        .env("RONDEL_FLOORS", "off")
+                        .env("RONDEL_MODEL_EXECUTIONS", "200000"),
                 )
             };
             if !run()?.arg("--no-run").works() {
