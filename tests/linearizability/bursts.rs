@@ -26,7 +26,7 @@ use crate::common::{
 };
 
 /// Bursts on one ring. Then there is a new one, with new threads and other kinds of calls.
-const BURSTS: usize = 100;
+const BURSTS: usize = if cfg!(miri) { 8 } else { 100 };
 /// Bursts that are made before they are checked.
 const UNCHECKED: usize = 25;
 /// The most calls in a burst, of all threads together.
@@ -39,7 +39,7 @@ const NAMES: Name = (BURSTS * (CALLS + 10)) as Name;
 fn bursts_of_overlapping_calls_are_linearizable() {
     let mut random = Random::new(seed());
     let (mut calls, mut overlapping) = (0, 0);
-    for _ in 0..times(100, 2) {
+    for _ in 0..times(100, 4) {
         let tally = Tally::new();
         let arena = Arena::new(&mut random, &tally);
         let threads = arena.threads;
