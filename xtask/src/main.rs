@@ -31,6 +31,7 @@ mod sanitize;
 mod sites;
 mod soak;
 mod steps;
+mod targets;
 mod test;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ const COMMANDS: &[Command] = &[
     ("mutants", "[all|NAME]", "weakens the ring, sees a model fail, ~3 min (all ~30)", mutants::all),
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
+    ("targets", "", "the ring where words are narrow, or bytes in another order, ~3 min", targets::all),
     ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
