@@ -2,7 +2,10 @@
 
 use core::fmt;
 
-use crate::{Entry, Guard, Ring, raw::MemberId};
+use crate::{
+    Entry, Guard, Ring, pin,
+    raw::{self, Claims},
+};
 
 /// Turns that were claimed by [`Ring::lease`], to be taken one by one.
 ///
@@ -22,20 +25,16 @@ use crate::{Entry, Guard, Ring, raw::MemberId};
 /// the difference of turns grows by one for each lease, or by the number of laps in it.
 pub struct Lease<'r, T> {
     ring: &'r Ring<T>,
-    /// Those that are left are at the end, from `first` on: one comparison finds them.
-    turns: [MemberId; MAX],
-    first: usize,
+    claims: Claims<'r, T>,
 }
-
-const MAX: usize = 32;
 
 impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// The most turns that one lease claims.
-    pub const MAX: usize = MAX;
+    pub const MAX: usize = raw::MAX;
 
     pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
-        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], first: MAX };
-        lease.renew(turns);
+        let mut lease = Self { ring, claims: Claims::none(ring.core()) };
+        lease.renew(turns, &pin());
         lease
     }
 
@@ -49,7 +48,7 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// for turn in 0..99 {
     ///     if lease.remaining() == 0 {
     ///         guard.repin();
-    ///         lease.renew(16);
+    ///         lease.renew(16, &guard);
     ///     }
     ///     assert_eq!(*lease.next(&guard).unwrap(), turn % 3);
     /// }
@@ -58,12 +57,9 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// # Progress
     ///
     /// Lock-free, O(turns).
-    pub fn renew(&mut self, turns: usize) {
+    pub fn renew(&mut self, turns: usize, guard: &Guard) {
         if self.remaining() == 0 {
-            let first = MAX - turns.min(MAX);
-            if self.ring.claim(&mut self.turns[first..]) {
-                self.first = first;
-            }
+            self.ring.core().claim(&mut self.claims, turns.min(Self::MAX), guard);
         }
     }
 
@@ -79,23 +75,17 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     where
         'r: 'g,
     {
-        while let Some(&turn) = self.turns.get(self.first) {
-            self.first += 1;
-            if let Some(entry) = self.ring.entry(turn, guard) {
-                return Some(entry);
-            }
-        }
-        None
+        self.claims.take(guard).map(|member| self.ring.shown(member))
     }
 
     /// Turns that are left, those of members removed meanwhile included.
     pub fn remaining(&self) -> usize {
-        MAX - self.first
+        self.claims.left()
     }
 }
 
 impl<T> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("remaining", &(MAX - self.first)).finish_non_exhaustive()
+        f.debug_struct("Lease").field("remaining", &self.claims.left()).finish_non_exhaustive()
     }
 }

@@ -461,13 +461,8 @@ impl<T: Send + Sync + 'static> Ring<T> {
         self.core.find(id, guard).map(|member| self.shown(member))
     }
 
-    /// Claims as many turns as `turns` has room for; `false` if there are no members.
-    pub(crate) fn claim(&self, turns: &mut [MemberId]) -> bool {
-        self.core.claim(turns, &pin())
-    }
-
     #[inline]
-    fn shown<'g>(&self, member: Member<'g, T>) -> Entry<'g, T> {
+    pub(crate) fn shown<'g>(&self, member: Member<'g, T>) -> Entry<'g, T> {
         Entry::new(self.core.id(), member)
     }
 

@@ -14,7 +14,7 @@ use alloc::sync::Arc;
 use crate::{
     guard::Guard,
     raw::{
-        Core, Member,
+        Claims, Core, Member,
         slot::Slot,
         table::FIRST,
         word::{Index, Link, MemberId, Position, SENTINEL},
@@ -124,20 +124,25 @@ impl<T: Send + Sync + 'static> Core<T> {
         (!link.is_removed()).then_some((next, slot, link))
     }
 
-    /// The same for as many turns in a row as there is room for; the last of them.
+    /// The same for so many turns in a row; the last of them.
     #[inline]
-    fn route_nearby(&self, cursor: Position, turns: &mut [MemberId]) -> Option<Index> {
+    fn route_nearby<'r>(
+        &'r self,
+        cursor: Position,
+        claims: &mut Claims<'r, T>,
+        turns: usize,
+    ) -> Option<Index> {
         let slots = self.table.first();
         let mut index = cursor.index();
         let mut at = slots.get(index as usize)?;
         let mut link = at.link();
         step!(LinkRead);
-        for turn in turns {
+        for (slot, id) in claims.places(turns) {
             // What says that a member is live says too who follows it.
             index = Self::successor_nearby(slots, at, link)?;
             at = &slots[index as usize];
             link = at.link();
-            *turn = MemberId::new(index, link);
+            (*slot, *id) = (at, MemberId::new(index, link));
         }
         (!link.is_removed()).then_some(index)
     }
@@ -150,13 +155,12 @@ impl<T: Send + Sync + 'static> Core<T> {
         if next == u64::from(SENTINEL) {
             next = slots[SENTINEL as usize].link().live_successor();
             step!(HeadRead);
-            // As in `look_past_the_end`.
-            if at.link() != link {
+            // As in `look_past_the_end`; or the ring is empty.
+            if at.link() != link || next == u64::from(SENTINEL) {
                 return None;
             }
         }
-        // The sentinel again: the ring is empty.
-        let is_near = next.wrapping_sub(1) < u64::from(FIRST) - 1;
+        let is_near = next < u64::from(FIRST);
         #[expect(clippy::cast_possible_truncation, reason = "below FIRST")]
         is_near.then_some(next as Index)
     }
@@ -237,25 +241,35 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
     }
 
-    /// Claims the next turns, as many as `turns` has room for, with one change of the cursor;
-    /// `false` if the ring is empty. Apart, so that taking what was
-    /// claimed is short enough to be inlined.
+    /// Claims the next turns, so many of them, with one change of the cursor; none if the ring is
+    /// empty. Apart, so that taking what was claimed is short enough to be inlined.
     #[inline(never)]
-    pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> bool {
+    pub(crate) fn claim<'r>(
+        self: &'r Arc<Self>,
+        claims: &mut Claims<'r, T>,
+        turns: usize,
+        guard: &Guard,
+    ) {
         let cursor = self.echo();
         step!(CursorRead);
-        if let Some(last) = self.route_nearby(cursor, turns) {
+        if let Some(last) = self.route_nearby(cursor, claims, turns) {
             step!(TurnsFound);
             if self.move_cursor(cursor, last) {
                 step!(Moved);
-                return true;
+                claims.fill(turns);
+                return;
             }
         }
-        self.claim_anywhere(turns, guard)
+        self.claim_anywhere(claims, turns, guard);
     }
 
     /// The same, wherever they are, and whoever else is at it.
-    fn claim_anywhere(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> bool {
+    fn claim_anywhere<'r>(
+        self: &'r Arc<Self>,
+        claims: &mut Claims<'r, T>,
+        turns: usize,
+        guard: &Guard,
+    ) {
         let mut failures = 0;
         'again: loop {
             let cursor = self.cursor();
@@ -263,13 +277,13 @@ impl<T: Send + Sync + 'static> Core<T> {
             let mut at = cursor.index();
             let mut link = self.link(at);
             step!(LinkRead);
-            for turn in &mut *turns {
+            for (slot, id) in claims.places(turns) {
                 match self.look_behind(at, link) {
-                    Hop::To { next, link: of_next, .. } => {
-                        *turn = MemberId::new(next, of_next);
-                        (at, link) = (next, of_next);
+                    Hop::To { next, slot: of_next, link: link_of_next, .. } => {
+                        (*slot, *id) = (of_next, MemberId::new(next, link_of_next));
+                        (at, link) = (next, link_of_next);
                     }
-                    Hop::Empty => return false,
+                    Hop::Empty => return,
                     Hop::Again => {
                         self.clear_the_way(at, guard);
                         continue 'again;
@@ -279,7 +293,8 @@ impl<T: Send + Sync + 'static> Core<T> {
             step!(TurnsFound);
             if self.move_cursor(cursor, at) {
                 step!(Moved);
-                return true;
+                claims.fill(turns);
+                return;
             }
             back_off(&mut failures);
         }
