@@ -10,8 +10,7 @@ use crate::{
 /// Turns that were claimed by [`Ring::lease`], to be taken one by one.
 ///
 /// Taking a turn touches nothing shared but the member itself, and claiming sixteen changes the
-/// cursor once: when threads contend for the cursor, a lease spares them that. A thread alone gains
-/// less, since the claim walks over the members, one after the other.
+/// cursor once: when threads contend for the cursor, a lease spares them that.
 ///
 /// # While others act
 ///

@@ -318,7 +318,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Lock-free, O(1), no allocation: two or three loads and one compare-and-swap. It repeats
+    /// Lock-free, O(1), no allocation: three loads, one compare-and-swap and a store. It repeats
     /// only when another pick or a removal came first, after a pause that grows with each loss.
     #[inline]
     pub fn next<'g>(&'g self, guard: &'g Guard) -> Option<Entry<'g, T>> {
