@@ -100,11 +100,11 @@ impl<T: Send + Sync + 'static> Core<T> {
         let cursor = self.echo();
         step!(CursorRead);
         let Some((next, slot, link)) = self.look_nearby(cursor) else {
-            return self.next_anywhere(false, guard);
+            return self.next_anywhere(Some(cursor), guard);
         };
         step!(NextFound);
         if !self.move_cursor(cursor, next) {
-            return self.next_anywhere(true, guard);
+            return self.next_anywhere(None, guard);
         }
         step!(Moved);
         // SAFETY: N4, seen linked and live by `look_nearby`.
@@ -165,17 +165,22 @@ impl<T: Send + Sync + 'static> Core<T> {
         is_near.then_some(next as Index)
     }
 
-    /// The next turn, wherever it is, and whoever else is at it. Apart, so that the common path
-    /// saves no registers for the sake of this one.
+    /// The next turn, wherever it is, and whoever else is at it; from the echo first, unless a
+    /// race was lost from there. Apart, so that the common path saves no registers for the sake of
+    /// this one.
     #[inline(never)]
     fn next_anywhere<'g>(
         self: &'g Arc<Self>,
-        has_lost: bool,
+        echo: Option<Position>,
         guard: &'g Guard,
     ) -> Option<Member<'g, T>> {
+        // Only a turn is taken from there: it may be late.
+        let from_echo = echo.map_or(Turn::Lost, |echo| self.try_next(echo, guard));
         let mut failures = 0;
-        if has_lost {
-            back_off(&mut failures);
+        match from_echo {
+            Turn::Won(member) => return Some(member),
+            Turn::Lost => back_off(&mut failures),
+            Turn::Nobody | Turn::InTheWay => {}
         }
         loop {
             let cursor = self.cursor();
