@@ -14,10 +14,10 @@ use alloc::sync::Arc;
 use crate::{
     guard::Guard,
     raw::{
-        Claims, Core, Member,
+        Core, Member,
         slot::Slot,
         table::FIRST,
-        word::{Index, Link, MemberId, Position, SENTINEL},
+        word::{Index, Link, Position, SENTINEL},
     },
     sync::{Ordering, back_off, step},
 };
@@ -57,7 +57,7 @@ enum Search<'g, T> {
 
 impl<T: Send + Sync + 'static> Core<T> {
     #[inline]
-    fn cursor(&self) -> Position {
+    pub(super) fn cursor(&self) -> Position {
         // ORDERING: E2. Acquire: a removal whose change of the cursor we see is itself seen, so
         // what still looks live afterwards has not been stepped off yet.
         Position(self.cursor.position.load(Ordering::Acquire))
@@ -67,14 +67,14 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// succeeds from there shows that it was there all the time, since every change makes a new
     /// version.
     #[inline]
-    fn echo(&self) -> Position {
+    pub(super) fn echo(&self) -> Position {
         // ORDERING: E2. Acquire: as from the cursor itself, since who stores it has made the
         // change, from a position that it had read with Acquire.
         Position(self.cursor.echo.load(Ordering::Acquire))
     }
 
     #[inline]
-    fn move_cursor(&self, from: Position, to: Index) -> bool {
+    pub(super) fn move_cursor(&self, from: Position, to: Index) -> bool {
         let to = from.moved_to(to);
         // ORDERING: E2. Release: the marks that this thread saw or made are seen by who reads the
         // new position. Acquire is not needed: what `from` says was read with Acquire. Failure is
@@ -124,33 +124,10 @@ impl<T: Send + Sync + 'static> Core<T> {
         (!link.is_removed()).then_some((next, slot, link))
     }
 
-    /// The same for so many turns in a row; the last of them.
-    #[inline]
-    fn route_nearby<'r>(
-        &'r self,
-        cursor: Position,
-        claims: &mut Claims<'r, T>,
-        turns: usize,
-    ) -> Option<Index> {
-        let slots = self.table.first();
-        let mut index = cursor.index();
-        let mut at = slots.get(index as usize)?;
-        let mut link = at.link();
-        step!(LinkRead);
-        for (slot, id) in claims.places(turns) {
-            // What says that a member is live says too who follows it.
-            index = Self::successor_nearby(slots, at, link)?;
-            at = &slots[index as usize];
-            link = at.link();
-            (*slot, *id) = (at, MemberId::new(index, link));
-        }
-        (!link.is_removed()).then_some(index)
-    }
-
     /// The slot that follows `at`, past the sentinel, if `at` is live, as its `link` says, and that
     /// slot in the first segment.
     #[inline]
-    fn successor_nearby(slots: &[Slot<T>], at: &Slot<T>, link: Link) -> Option<Index> {
+    pub(super) fn successor_nearby(slots: &[Slot<T>], at: &Slot<T>, link: Link) -> Option<Index> {
         let mut next = link.live_successor();
         if next == u64::from(SENTINEL) {
             next = slots[SENTINEL as usize].link().live_successor();
@@ -246,65 +223,6 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
     }
 
-    /// Claims the next turns, so many of them, with one change of the cursor; none if the ring is
-    /// empty. Apart, so that taking what was claimed is short enough to be inlined.
-    #[inline(never)]
-    pub(crate) fn claim<'r>(
-        self: &'r Arc<Self>,
-        claims: &mut Claims<'r, T>,
-        turns: usize,
-        guard: &Guard,
-    ) {
-        let cursor = self.echo();
-        step!(CursorRead);
-        if let Some(last) = self.route_nearby(cursor, claims, turns) {
-            step!(TurnsFound);
-            if self.move_cursor(cursor, last) {
-                step!(Moved);
-                claims.fill(turns);
-                return;
-            }
-        }
-        self.claim_anywhere(claims, turns, guard);
-    }
-
-    /// The same, wherever they are, and whoever else is at it.
-    fn claim_anywhere<'r>(
-        self: &'r Arc<Self>,
-        claims: &mut Claims<'r, T>,
-        turns: usize,
-        guard: &Guard,
-    ) {
-        let mut failures = 0;
-        'again: loop {
-            let cursor = self.cursor();
-            step!(CursorRead);
-            let mut at = cursor.index();
-            let mut link = self.link(at);
-            step!(LinkRead);
-            for (slot, id) in claims.places(turns) {
-                match self.look_behind(at, link) {
-                    Hop::To { next, slot: of_next, link: link_of_next, .. } => {
-                        (*slot, *id) = (of_next, MemberId::new(next, link_of_next));
-                        (at, link) = (next, link_of_next);
-                    }
-                    Hop::Empty => return,
-                    Hop::Again => {
-                        self.clear_the_way(at, guard);
-                        continue 'again;
-                    }
-                }
-            }
-            step!(TurnsFound);
-            if self.move_cursor(cursor, at) {
-                step!(Moved);
-                claims.fill(turns);
-                return;
-            }
-            back_off(&mut failures);
-        }
-    }
-
     /// Moves the cursor off the removed slot `index`, whose live predecessor is `before`, or
     /// leaves it where it is: either way by a change that happens after the removal, so that a
     /// picker that was about to install `index` fails. `false` if `before` was removed itself.
@@ -354,7 +272,7 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// The same, from what the link of `at` was.
     #[inline]
-    fn look_behind(&self, at: Index, link: Link) -> Hop<'_, T> {
+    pub(super) fn look_behind(&self, at: Index, link: Link) -> Hop<'_, T> {
         if link.is_removed() {
             return Hop::Again;
         }
@@ -397,7 +315,7 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// Finishes the removal of `at`, or else of what follows it.
     #[cold]
-    fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
+    pub(super) fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
         let mut before = (at, self.link(at));
         if before.1.is_removed() {
             self.unlink(at, guard);
