@@ -36,9 +36,9 @@ use crate::{Entry, Guard, Ring, raw::MemberId};
 #[must_use = "turns that are not taken are lost to their members"]
 pub struct Lease<'r, T> {
     ring: &'r Ring<T>,
+    /// Those that are left are at the end, from `first` on: one comparison finds them.
     turns: [MemberId; MAX],
-    taken: usize,
-    claimed: usize,
+    first: usize,
 }
 
 const MAX: usize = 32;
@@ -53,7 +53,7 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     pub const MAX: usize = MAX;
 
     pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
-        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], taken: 0, claimed: 0 };
+        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], first: MAX };
         lease.renew(turns);
         lease
     }
@@ -79,8 +79,10 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// Lock-free, O(turns).
     pub fn renew(&mut self, turns: usize) {
         if self.remaining() == 0 {
-            self.taken = 0;
-            self.claimed = self.ring.claim(&mut self.turns[..turns.min(MAX)]);
+            let first = MAX - turns.min(MAX);
+            if self.ring.claim(&mut self.turns[first..]) {
+                self.first = first;
+            }
         }
     }
 
@@ -106,9 +108,8 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     where
         'r: 'g,
     {
-        while self.taken < self.claimed {
-            let turn = self.turns[self.taken];
-            self.taken += 1;
+        while let Some(&turn) = self.turns.get(self.first) {
+            self.first += 1;
             if let Some(entry) = self.ring.entry(turn, guard) {
                 return Some(entry);
             }
@@ -130,7 +131,7 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     ///
     /// Wait-free, O(1), no atomic access.
     pub fn remaining(&self) -> usize {
-        self.claimed - self.taken
+        MAX - self.first
     }
 }
 
@@ -140,9 +141,6 @@ impl<T: RefUnwindSafe> RefUnwindSafe for Lease<'_, T> {}
 
 impl<T> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("taken", &self.taken)
-            .field("claimed", &self.claimed)
-            .finish_non_exhaustive()
+        f.debug_struct("Lease").field("remaining", &(MAX - self.first)).finish_non_exhaustive()
     }
 }

@@ -551,8 +551,8 @@ impl<T: Send + Sync + 'static> Ring<T> {
         self.core.find(id, guard).map(|member| self.shown(member))
     }
 
-    /// Claims as many turns as `turns` has room for; returns how many there were to claim.
-    pub(crate) fn claim(&self, turns: &mut [MemberId]) -> usize {
+    /// Claims as many turns as `turns` has room for; `false` if there are no members.
+    pub(crate) fn claim(&self, turns: &mut [MemberId]) -> bool {
         self.core.claim(turns, &pin())
     }
 

@@ -19,6 +19,10 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     install("curl", "--version", "curl")?;
     install("h2load", "--version", "nghttp2-client")?;
     install_grpc()?;
+    // The configurations in `docs/migrating.md` are looked at by whom they are for.
+    install("nginx", "-v", "nginx")?;
+    install("haproxy", "-v", "haproxy")?;
+    install("caddy", "version", "caddy")?;
     // The tests of upgrades speak the whole protocol through the proxy.
     install("/usr/bin/python3", "-m websockets --version", "python3-websockets")?;
     Run::cargo("test --workspace").check()?;
@@ -63,7 +67,8 @@ pub(crate) fn mutate_http(_: &[String]) -> Outcome {
 /// `slowhttptest`, in each of its modes.
 pub(crate) fn hostile(_: &[String]) -> Outcome {
     install("slowhttptest", "-h", "slowhttptest")?;
-    Run::cargo("test --package rondel-proxy --test hostile -- --ignored --nocapture").check()
+    let test = "test --release --package rondel-proxy --test hostile --";
+    Run::cargo(test).args("--ignored --nocapture --test-threads 1").check()
 }
 
 /// Bytes that a fuzzer thinks of, by the tests' judge.
