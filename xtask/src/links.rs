@@ -97,7 +97,7 @@ impl Page {
             let ticks = bare.chars().take_while(|c| *c == '`').count();
             match fence {
                 Some(open) if ticks >= open => fence = None,
-                Some(_) => continue,
+                Some(_) => {}
                 None if ticks >= 3 => fence = Some(ticks),
                 None => page.read(number, line),
             }
