@@ -1,10 +1,15 @@
 //! The pin: what keeps a member that was seen in a ring alive.
 
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
+#[cfg(rondel_own_collector)]
+use crate::collector as epoch;
 #[cfg(rondel_loom_protocol)]
 use crate::sync::no_epoch as epoch;
-#[cfg(not(rondel_loom_protocol))]
+#[cfg(not(any(rondel_loom_protocol, rondel_own_collector)))]
 use crossbeam_epoch as epoch;
 
 /// Keeps every member that is reached through it alive, until it is dropped or repinned.
@@ -39,6 +44,13 @@ pub struct Guard {
 }
 
 /// Pins the current thread.
+///
+/// A pin within a pin is allowed: what either shows stays until that one goes.
+///
+/// ```
+/// let ring: rondel::Ring<&str> = ["a"].into_iter().collect();
+/// assert_eq!(*ring.next(&rondel::pin()).unwrap(), "a");
+/// ```
 ///
 /// # Progress
 ///
@@ -79,7 +91,17 @@ impl Guard {
     pub(crate) fn defer(&self, work: impl FnOnce() + Send + 'static) {
         self.epoch.defer(work);
     }
+
+    /// Hands on what this thread keeps to itself, and does some of the work that is due.
+    #[cfg(all(test, not(rondel_loom)))]
+    pub(crate) fn flush(&self) {
+        self.epoch.flush();
+    }
 }
+
+// A pin is taken and let go as a whole.
+impl UnwindSafe for Guard {}
+impl RefUnwindSafe for Guard {}
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,9 @@
 //! Several turns claimed at once.
 
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use crate::{Entry, Guard, Ring, raw::MemberId};
 
@@ -20,21 +23,37 @@ use crate::{Entry, Guard, Ring, raw::MemberId};
 /// Turns that are not taken are lost to their members: a lease that is dropped early leaves them
 /// one turn behind the others, for good. Until it is used up, or if it is not, the ring's bound on
 /// the difference of turns grows by one for each lease, or by the number of laps in it.
+///
+/// ```
+/// let ring: rondel::Ring<char> = "abc".chars().collect();
+/// let guard = rondel::pin();
+/// let mut lease = ring.lease(2);
+/// assert_eq!(*ring.next(&guard).unwrap(), 'c'); // 'a' and 'b' are claimed
+/// assert_eq!(*lease.next(&guard).unwrap(), 'a');
+/// assert_eq!(*lease.next(&guard).unwrap(), 'b');
+/// assert!(lease.next(&guard).is_none());
+/// ```
+#[must_use = "turns that are not taken are lost to their members"]
 pub struct Lease<'r, T> {
     ring: &'r Ring<T>,
+    /// Those that are left are at the end, from `first` on: one comparison finds them.
     turns: [MemberId; MAX],
-    taken: usize,
-    claimed: usize,
+    first: usize,
 }
 
 const MAX: usize = 32;
 
 impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// The most turns that one lease claims.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// assert_eq!(ring.lease(1_000).remaining(), rondel::Lease::<u32>::MAX);
+    /// ```
     pub const MAX: usize = MAX;
 
     pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
-        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], taken: 0, claimed: 0 };
+        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], first: MAX };
         lease.renew(turns);
         lease
     }
@@ -60,14 +79,26 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// Lock-free, O(turns).
     pub fn renew(&mut self, turns: usize) {
         if self.remaining() == 0 {
-            self.taken = 0;
-            self.claimed = self.ring.claim(&mut self.turns[..turns.min(MAX)]);
+            let first = MAX - turns.min(MAX);
+            if self.ring.claim(&mut self.turns[first..]) {
+                self.first = first;
+            }
         }
     }
 
     /// Takes the next turn of the lease; `None` when it is used up.
     ///
     /// Never returns a member whose removal had returned when this call began.
+    ///
+    /// ```
+    /// let ring = rondel::Ring::new();
+    /// let (a, _b) = (ring.push_back("a"), ring.push_back("b"));
+    /// let mut lease = ring.lease(2);
+    /// ring.remove(a);
+    /// let guard = rondel::pin();
+    /// assert_eq!(*lease.next(&guard).unwrap(), "b"); // a's turn is passed over
+    /// assert!(lease.next(&guard).is_none());
+    /// ```
     ///
     /// # Progress
     ///
@@ -77,9 +108,8 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     where
         'r: 'g,
     {
-        while self.taken < self.claimed {
-            let turn = self.turns[self.taken];
-            self.taken += 1;
+        while let Some(&turn) = self.turns.get(self.first) {
+            self.first += 1;
             if let Some(entry) = self.ring.entry(turn, guard) {
                 return Some(entry);
             }
@@ -88,16 +118,29 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     }
 
     /// Turns that are left, those of members removed meanwhile included.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let mut lease = ring.lease(5);
+    /// assert_eq!(lease.remaining(), 5);
+    /// lease.next(&rondel::pin());
+    /// assert_eq!(lease.remaining(), 4);
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, O(1), no atomic access.
     pub fn remaining(&self) -> usize {
-        self.claimed - self.taken
+        MAX - self.first
     }
 }
 
+// A turn is taken, or it is not.
+impl<T: RefUnwindSafe> UnwindSafe for Lease<'_, T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Lease<'_, T> {}
+
 impl<T> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("taken", &self.taken)
-            .field("claimed", &self.claimed)
-            .finish_non_exhaustive()
+        f.debug_struct("Lease").field("remaining", &(MAX - self.first)).finish_non_exhaustive()
     }
 }

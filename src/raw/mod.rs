@@ -59,8 +59,7 @@ pub(crate) use self::{
 
 /// What a ring consists of; shared with the values that wait for their grace period.
 pub(crate) struct Core<T> {
-    /// A [`Position`]: the member returned last, or the sentinel.
-    cursor: CachePadded<AtomicU64>,
+    cursor: CachePadded<Cursor>,
     table: Table<T>,
     /// Members; counted up before an insert and down after a removal, so never too small.
     len: CachePadded<AtomicUsize>,
@@ -69,10 +68,23 @@ pub(crate) struct Core<T> {
     _values: PhantomData<Arc<T>>,
 }
 
+/// Both in one cache line.
+struct Cursor {
+    /// A [`Position`]: the member returned last, or the sentinel.
+    position: AtomicU64,
+    /// The same, stored after each change by whoever made it, so it may be late. A pick reads this
+    /// one: a load of a word right behind an exchange on it waits for the exchange, and would cost
+    /// as much again as the pick.
+    echo: AtomicU64,
+}
+
 impl<T> Core<T> {
     pub(crate) fn new() -> Self {
         Self {
-            cursor: CachePadded::new(AtomicU64::new(Position::START.0)),
+            cursor: CachePadded::new(Cursor {
+                position: AtomicU64::new(Position::START.0),
+                echo: AtomicU64::new(Position::START.0),
+            }),
             table: Table::new(),
             len: CachePadded::new(AtomicUsize::new(0)),
             id: unique_ring_id(),

@@ -1,7 +1,7 @@
 //! Every test, and what they need.
 
 use crate::{
-    models,
+    examples, models,
     run::{Outcome, Run, root},
     steps,
 };
@@ -28,8 +28,15 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     Run::cargo("test --workspace").check()?;
     // Each round of a bench checks its own answer; this tries them all, and measures nothing.
     Run::cargo("test --package rondel --benches").check()?;
+    examples::all(&[])?;
     models::all(&[])?;
     steps::all(&[])
+}
+
+/// The crate alone, which needs nothing but Rust, and runs on every system.
+pub(crate) fn of_crate(_: &[String]) -> Outcome {
+    Run::cargo("test --package rondel").check()?;
+    examples::all(&[])
 }
 
 /// gRPC's reference implementation, in a Python of the workspace's own.
@@ -60,7 +67,8 @@ pub(crate) fn mutate_http(_: &[String]) -> Outcome {
 /// `slowhttptest`, in each of its modes.
 pub(crate) fn hostile(_: &[String]) -> Outcome {
     install("slowhttptest", "-h", "slowhttptest")?;
-    Run::cargo("test --package rondel-proxy --test hostile -- --ignored --nocapture").check()
+    let test = "test --release --package rondel-proxy --test hostile --";
+    Run::cargo(test).args("--ignored --nocapture --test-threads 1").check()
 }
 
 /// Bytes that a fuzzer thinks of, by the tests' judge.
