@@ -343,7 +343,7 @@ mod tests {
         let unknown = Problem::UnknownKey("x".into()).to_string();
         for (key, ..) in KEYS {
             one(&format!("http://a {}", key.replace("=N", "=1")));
-            assert!(unknown.contains(key.trim_end_matches("N").trim_end_matches("ID")), "{key}");
+            assert!(unknown.contains(key.trim_end_matches('N').trim_end_matches("ID")), "{key}");
         }
     }
 

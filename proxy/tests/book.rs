@@ -72,19 +72,20 @@ fn the_configuration_is_what_the_binary_writes() {
 #[test]
 fn every_default_of_the_configuration_can_be_written_into_the_file() {
     let page = page("configuration.md");
-    let mut text = String::new();
+    let mut settings = Vec::new();
     for row in page.lines().filter(|line| line.starts_with("| `") && line.contains("`RONDEL_")) {
         let cells: Vec<&str> = row.split(" | ").collect();
         let flag = cells[0].split("--").nth(1).unwrap().split([' ', '`']).next().unwrap();
         let default = cells[2].trim_matches('`');
-        text += &match cells[2] {
+        settings.push(match cells[2] {
             "off" => format!("{flag} = false\n"),
             quoted if quoted.starts_with('`') => format!("{flag} = \"{default}\"\n"),
             _ => String::new(),
-        };
+        });
     }
+    settings.push("[[servers]]\nurl = \"http://localhost:8000\"\n".to_owned());
+    let text = settings.concat();
     assert!(text.lines().count() > 20, "{text}");
-    text.push_str("[[servers]]\nurl = \"http://localhost:8000\"\n");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rondel.toml");
     fs::write(&file, text).unwrap();
