@@ -9,6 +9,7 @@ mod generate;
 mod layers;
 mod limits;
 mod parse;
+mod reference;
 mod summary;
 mod tls;
 

@@ -27,7 +27,7 @@ use crate::{access_log::Target, backend::ServerSpec, policy::Algorithm, session}
     name = "rondel-proxy",
     version,
     args_conflicts_with_subcommands = true,
-    override_usage = "rondel-proxy -f FILE [OPTIONS]\n       rondel-proxy completions SHELL\n       rondel-proxy man",
+    override_usage = "rondel-proxy -f FILE [OPTIONS]\n       rondel-proxy completions SHELL\n       rondel-proxy man\n       rondel-proxy reference",
     after_help = "Each flag can be set in the environment too, as RONDEL_ and its name in capitals \
                   (RONDEL_SESSION_IDLE=1h), and in the file of --config. A flag wins over the \
                   environment, and that over the file.\n\

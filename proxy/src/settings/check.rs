@@ -11,7 +11,7 @@ use std::{
 use super::{
     Affinity, Settings,
     args::{Args, Fail, Switch},
-    parse::{AdminAddress, read_secrets, read_token},
+    parse::{AdminAddress, check_target, read_secrets, read_token},
 };
 use crate::{
     admin::AdminSettings,
@@ -63,6 +63,7 @@ impl TryFrom<Args> for Settings {
             errors.push(error);
             None
         });
+        errors.extend(args.access_log.as_ref().and_then(|target| check_target(target).err()));
         if !errors.is_empty() {
             return Err(BadConfiguration(errors));
         }
