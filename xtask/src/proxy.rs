@@ -28,6 +28,10 @@ pub(crate) fn chaos(arguments: &[String]) -> Outcome {
     test("chaos").args("--nocapture").env("RONDEL_CHAOS_SECONDS", &seconds).check()
 }
 
+pub(crate) fn sizing(_: &[String]) -> Outcome {
+    test("sizing").arg("--nocapture").check()
+}
+
 pub(crate) fn session_cost(_: &[String]) -> Outcome {
     install("redis-server", "--version", "redis-server")?;
     bench("session_cost").check()
@@ -38,7 +42,7 @@ pub(crate) fn dashboards(_: &[String]) -> Outcome {
 }
 
 fn test(name: &str) -> Run {
-    Run::cargo(&format!("test --release --package rondel-proxy --test {name} --"))
+    Run::cargo(&format!("test --profile measure --package rondel-proxy --test {name} --"))
 }
 
 fn bench(name: &str) -> Run {
