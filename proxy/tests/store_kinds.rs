@@ -35,10 +35,10 @@ enum Kind {
 macro_rules! over_each_kind {
     ($($test:ident)*) => {
         mod cluster_of_three {
-            $(#[test] fn $test() { super::$test(super::Kind::Cluster(super::Cluster::start())); })*
+            $(#[test] fn $test() { super::$test(&mut super::Kind::Cluster(super::Cluster::start())); })*
         }
         mod pair_behind_a_sentinel {
-            $(#[test] fn $test() { super::$test(super::Kind::Pair(super::Pair::start())); })*
+            $(#[test] fn $test() { super::$test(&mut super::Kind::Pair(super::Pair::start())); })*
         }
     };
 }
@@ -167,9 +167,9 @@ fn all_is_seen_soon(kind: &Kind, one: &Proxy, two: &Proxy) {
     soon(times);
 }
 
-fn ten_thousand_requests_of_known_sessions_cost_no_command(kind: Kind) {
+fn ten_thousand_requests_of_known_sessions_cost_no_command(kind: &Kind) {
     let proxy = kind.proxy();
-    let mut clients: Vec<_> = (0..10).map(|_| watched(&kind, [&proxy, &proxy]).0).collect();
+    let mut clients: Vec<_> = (0..10).map(|_| watched(kind, [&proxy, &proxy]).0).collect();
     let mut before = 0;
     until("it is quiet", || {
         thread::sleep(Duration::from_millis(300));
@@ -184,7 +184,7 @@ fn ten_thousand_requests_of_known_sessions_cost_no_command(kind: Kind) {
     assert_eq!(kind.commands(), before);
 }
 
-fn a_thousand_first_requests_at_once_are_one_look_up(kind: Kind) {
+fn a_thousand_first_requests_at_once_are_one_look_up(kind: &Kind) {
     let elsewhere = kind.proxy();
     let mut client = Client::default();
     elsewhere.exchange(&mut client, &[], "b1", &[("Rondel-Session-A", "1")]);
@@ -206,30 +206,30 @@ fn a_thousand_first_requests_at_once_are_one_look_up(kind: Kind) {
     assert!(found == 1_000 || calls > 1, "only {found} were given what it brought");
 }
 
-fn changes_and_ends_are_seen_soon_after_an_emptied_database_and_lost_connections(kind: Kind) {
+fn changes_and_ends_are_seen_soon_after_an_emptied_database_and_lost_connections(kind: &Kind) {
     let (one, two) = (kind.proxy(), kind.proxy());
-    all_is_seen_soon(&kind, &one, &two);
+    all_is_seen_soon(kind, &one, &two);
     let mut times = Vec::new();
     for command in ["FLUSHALL", "FLUSHDB"] {
-        let (client, key) = watched(&kind, [&one, &two]);
+        let (client, key) = watched(kind, [&one, &two]);
         kind.holder(&key).command(&[command]);
         times.push(end_seen_in(&one, &client));
     }
     soon(times);
     for round in 0..3 {
-        let (mut client, key) = watched(&kind, [&one, &two]);
+        let (mut client, key) = watched(kind, [&one, &two]);
         kind.tell_all(&["CLIENT", "KILL", "TYPE", "normal"]);
         let value = format!("meanwhile {round}");
         kind.note(&key, &value);
         let seen = seen_in(&one, &mut client, Some(&value));
         assert!(seen < AT_LAST, "{seen:?}");
     }
-    all_is_seen_soon(&kind, &one, &two);
+    all_is_seen_soon(kind, &one, &two);
 }
 
-fn changes_and_ends_are_seen_soon_after_a_hundred_thousand_at_once(kind: Kind) {
+fn changes_and_ends_are_seen_soon_after_a_hundred_thousand_at_once(kind: &Kind) {
     let (one, two) = (kind.proxy(), kind.proxy());
-    let (mut client, key) = watched(&kind, [&one, &two]);
+    let (mut client, key) = watched(kind, [&one, &two]);
     let holder = kind.holder(&key);
     // Keys that could be sessions, in a slot of the same node.
     let name = |tag: char, rest: &str| format!("rondel:s:{{{tag}}}{rest}");
@@ -244,12 +244,12 @@ fn changes_and_ends_are_seen_soon_after_a_hundred_thousand_at_once(kind: Kind) {
     assert_eq!(flood, Reply::Number(1));
     let seen = seen_in(&one, &mut client, Some("in the flood"));
     assert!(seen < AT_LAST, "{seen:?}");
-    all_is_seen_soon(&kind, &one, &two);
+    all_is_seen_soon(kind, &one, &two);
 }
 
-fn changes_and_ends_are_seen_soon_after_a_fail_over(mut kind: Kind) {
+fn changes_and_ends_are_seen_soon_after_a_fail_over(kind: &mut Kind) {
     let (one, two) = (kind.proxy(), kind.proxy());
-    let sessions: Vec<_> = (0..20).map(|_| watched(&kind, [&one, &two])).collect();
+    let sessions: Vec<_> = (0..20).map(|_| watched(kind, [&one, &two])).collect();
     let keys: Vec<_> = sessions.iter().map(|(_, key)| key.clone()).collect();
     let moved = kind.fail_over(&keys);
     kind.note(&moved, "at the new one");
@@ -258,28 +258,28 @@ fn changes_and_ends_are_seen_soon_after_a_fail_over(mut kind: Kind) {
         let seen = seen_in(proxy, &mut client.clone(), Some("at the new one"));
         assert!(seen < AT_LAST, "{seen:?}");
     }
-    all_is_seen_soon(&kind, &one, &two);
+    all_is_seen_soon(kind, &one, &two);
 }
 
-fn frozen(kind: Kind) {
+fn frozen(kind: &Kind) {
     let proxy = kind.proxy();
     let mut clients = known_clients(&proxy);
     kind.servers().iter().for_each(|server| server.freeze());
     serve(&proxy, &mut clients, 200);
     kind.servers().iter().for_each(|server| server.thaw());
-    arrived(&kind, &proxy, &mut clients, 200);
+    arrived(kind, &proxy, &mut clients, 200);
 }
 
-fn full(kind: Kind) {
+fn full(kind: &Kind) {
     let proxy = kind.proxy();
     let mut clients = known_clients(&proxy);
     kind.tell_all(&["CONFIG", "SET", "maxmemory", "1"]);
     serve(&proxy, &mut clients, 200);
     kind.tell_all(&["CONFIG", "SET", "maxmemory", "0"]);
-    arrived(&kind, &proxy, &mut clients, 200);
+    arrived(kind, &proxy, &mut clients, 200);
 }
 
-fn two_hundred_milliseconds_slow(kind: Kind) {
+fn two_hundred_milliseconds_slow(kind: &Kind) {
     let proxy = kind.proxy();
     let mut clients = known_clients(&proxy);
     let over = AtomicBool::new(false);
@@ -298,7 +298,7 @@ fn two_hundred_milliseconds_slow(kind: Kind) {
     times.sort();
     let nearly_all = times[times.len() * 99 / 100];
     assert!(nearly_all < LIMIT, "{nearly_all:?}");
-    arrived(&kind, &proxy, &mut clients, 200);
+    arrived(kind, &proxy, &mut clients, 200);
 }
 
 /// Lets those end who wait for this, whatever comes of the test.
