@@ -347,13 +347,8 @@ impl HostValues {
 /// 16 random bytes in hex: to find one request in the logs of several systems, so it need not be
 /// hard to guess.
 fn request_id() -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut random = fastrand::u128(..);
     let mut id = [0; 32];
-    for digit in &mut id {
-        *digit = DIGITS[(random & 0xf) as usize];
-        random >>= 4;
-    }
+    trace::write_hex(&mut id, fastrand::u128(..));
     HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 

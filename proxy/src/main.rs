@@ -114,7 +114,9 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
         let listeners = match rondel_proxy::bind(address, workers) {
             Ok(listeners) => listeners,
             Err(error) => {
-                tracing::error!("cannot listen on {address}: {error}");
+                tracing::error!(
+                    "cannot listen on {address}: {error} (--port and --bind choose another)"
+                );
                 return Ok(None);
             }
         };
@@ -132,6 +134,8 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
             workers = listeners.len(),
             admin = admin_at.map_or("off".to_owned(), |address| address.to_string()),
             algorithm = summary.algorithm,
+            affinity = summary.affinity,
+            health = summary.health,
             sessions = summary.sessions,
             tls = summary.tls,
             proxy_protocol = summary.proxy_protocol,

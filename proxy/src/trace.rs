@@ -54,7 +54,8 @@ fn begin() -> HeaderValue {
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn write_hex(digits: &mut [u8], mut number: u128) {
+/// A number in lower-case hexadecimal, as many digits of it as there is room for.
+pub(crate) fn write_hex(digits: &mut [u8], mut number: u128) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for digit in digits.iter_mut().rev() {
         *digit = DIGITS[(number & 0xf) as usize];

@@ -17,7 +17,7 @@ pub(crate) fn policies(_: &[String]) -> Outcome {
 pub(crate) fn mixed(arguments: &[String]) -> Outcome {
     let requests = number(arguments, "requests")?.unwrap_or(1_000_000);
     install("redis-server", "--version", "redis-server")?;
-    test("mixed_http").args("--nocapture").env("RONDEL_REQUESTS", &requests.to_string()).check()
+    test("mixed").args("--nocapture").env("RONDEL_REQUESTS", &requests.to_string()).check()
 }
 
 /// `[MINUTES]`, ten if none.
@@ -26,6 +26,10 @@ pub(crate) fn chaos(arguments: &[String]) -> Outcome {
     install("redis-server", "--version", "redis-server")?;
     let seconds = (60 * minutes).to_string();
     test("chaos").args("--nocapture").env("RONDEL_CHAOS_SECONDS", &seconds).check()
+}
+
+pub(crate) fn sizing(_: &[String]) -> Outcome {
+    test("sizing").arg("--nocapture").check()
 }
 
 pub(crate) fn session_cost(_: &[String]) -> Outcome {
@@ -38,7 +42,7 @@ pub(crate) fn dashboards(_: &[String]) -> Outcome {
 }
 
 fn test(name: &str) -> Run {
-    Run::cargo(&format!("test --release --package rondel-proxy --test {name} --"))
+    Run::cargo(&format!("test --profile measure --package rondel-proxy --test {name} --"))
 }
 
 fn bench(name: &str) -> Run {
