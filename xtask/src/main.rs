@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
+mod autobahn;
 mod bench_proxy;
 mod browser;
 mod builds;
@@ -30,6 +31,7 @@ mod sanitize;
 mod sites;
 mod soak;
 mod steps;
+mod targets;
 mod test;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ const COMMANDS: &[Command] = &[
     ("mutants", "[all|NAME]", "weakens the ring, sees a model fail, ~3 min (all ~30)", mutants::all),
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
+    ("targets", "", "the ring where words are narrow, or bytes in another order, ~3 min", targets::all),
     ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
@@ -72,7 +75,8 @@ const COMMANDS: &[Command] = &[
     ("bench-proxy", "[FLAG...]", "the proxy beside haproxy, nginx and pingora, ~15 min", bench_proxy::all),
     ("mutate-http", "", "requests with any byte changed, by one judge, ~10 min", test::mutate_http),
     ("fuzz-http", "[MINUTES]", "the same, as a fuzzer likes it (nightly), 10 min", test::fuzz_http),
-    ("hostile", "", "crowds of slow clients; slowhttptest, which it installs, ~5 min", test::hostile),
+    ("hostile", "", "crowds of slow clients; slowhttptest, which it installs, ~6 min", test::hostile),
+    ("autobahn", "[CASE...]", "517 WebSocket cases with the proxy and without (Python 2.7), ~20 min", autobahn::all),
     ("compare-http", "", "strange requests at nginx and haproxy too: docs/http.md, ~2 min", test::compare_http),
 
     ("sites", "", "links to other sites are answered; needs the network, ~1 min", sites::all),
