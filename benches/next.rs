@@ -5,14 +5,15 @@
 
 use rondel_peers::{ALL, Study};
 
+const STUDY: Study = Study {
+    name: "next",
+    question: "What does a pick cost, by threads? (nanoseconds of all threads together)",
+    axis: "threads",
+    places: &[1, 2, 4, 8, 16],
+    at: |threads| (8, threads as usize),
+    references: &[("of the ring's", 0), ("of the floor's", ALL.len() - 1)],
+};
+
 fn main() {
-    let study = Study {
-        name: "next",
-        question: "What does a pick cost, by threads? (nanoseconds of all threads together)",
-        axis: "threads",
-        places: &[1, 2, 4, 8, 16],
-        at: |threads| (8, threads as usize),
-        references: &[("of the ring's", 0), ("of the floor's", ALL.len() - 1)],
-    };
-    study.run();
+    STUDY.run();
 }

@@ -5,14 +5,15 @@
 
 use rondel_peers::Study;
 
+const STUDY: Study = Study {
+    name: "size",
+    question: "What does a pick cost, by members? (one thread)",
+    axis: "members",
+    places: &[1, 4, 64, 1024, 65_536],
+    at: |members| (members as usize, 1),
+    references: &[("of the ring's", 0)],
+};
+
 fn main() {
-    let study = Study {
-        name: "size",
-        question: "What does a pick cost, by members? (one thread)",
-        axis: "members",
-        places: &[1, 4, 64, 1024, 65_536],
-        at: |members| (members as usize, 1),
-        references: &[("of the ring's", 0)],
-    };
-    study.run();
+    STUDY.run();
 }
