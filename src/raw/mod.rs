@@ -3,7 +3,7 @@
 //! A ring is a singly linked list of slots that starts and ends at the sentinel, slot 0, with a
 //! hint backwards in each slot, and one cursor word. The order of files is the order of reading:
 //! `word` (packed words), `slot` (one member), `table` (where slots live), `list` (membership and
-//! order), `turn` (the shared cursor), `walk` (moves that are nobody's turn), `reclaim` (when a value
+//! order), `turn` (the shared cursor), `claims` (turns for later), `walk` (moves that are nobody's turn), `reclaim` (when a value
 //! goes).
 //!
 //! # Invariants
@@ -44,6 +44,7 @@ use crate::{
     sync::{AtomicU64, AtomicUsize, Ordering, unique_ring_id},
 };
 
+mod claims;
 mod list;
 mod reclaim;
 mod slot;
@@ -53,6 +54,7 @@ mod walk;
 mod word;
 
 pub(crate) use self::{
+    claims::{Claims, MAX},
     list::Place,
     word::{Index, MemberId, SENTINEL},
 };

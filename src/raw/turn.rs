@@ -17,7 +17,7 @@ use crate::{
         Core, Member,
         slot::Slot,
         table::FIRST,
-        word::{Index, Link, MemberId, Position, SENTINEL},
+        word::{Index, Link, Position, SENTINEL},
     },
     sync::{Ordering, back_off, step},
 };
@@ -57,7 +57,7 @@ enum Search<'g, T> {
 
 impl<T: Send + Sync + 'static> Core<T> {
     #[inline]
-    fn cursor(&self) -> Position {
+    pub(super) fn cursor(&self) -> Position {
         // ORDERING: E2. Acquire: a removal whose change of the cursor we see is itself seen, so
         // what still looks live afterwards has not been stepped off yet.
         Position(self.cursor.position.load(Ordering::Acquire))
@@ -67,14 +67,14 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// succeeds from there shows that it was there all the time, since every change makes a new
     /// version.
     #[inline]
-    fn echo(&self) -> Position {
+    pub(super) fn echo(&self) -> Position {
         // ORDERING: E2. Acquire: as from the cursor itself, since who stores it has made the
         // change, from a position that it had read with Acquire.
         Position(self.cursor.echo.load(Ordering::Acquire))
     }
 
     #[inline]
-    fn move_cursor(&self, from: Position, to: Index) -> bool {
+    pub(super) fn move_cursor(&self, from: Position, to: Index) -> bool {
         let to = from.moved_to(to);
         // ORDERING: E2. Release: the marks that this thread saw or made are seen by who reads the
         // new position. Acquire is not needed: what `from` says was read with Acquire. Failure is
@@ -100,11 +100,11 @@ impl<T: Send + Sync + 'static> Core<T> {
         let cursor = self.echo();
         step!(CursorRead);
         let Some((next, slot, link)) = self.look_nearby(cursor) else {
-            return self.next_anywhere(false, guard);
+            return self.next_anywhere(Some(cursor), guard);
         };
         step!(NextFound);
         if !self.move_cursor(cursor, next) {
-            return self.next_anywhere(true, guard);
+            return self.next_anywhere(None, guard);
         }
         step!(Moved);
         // SAFETY: N4, seen linked and live by `look_nearby`.
@@ -124,54 +124,40 @@ impl<T: Send + Sync + 'static> Core<T> {
         (!link.is_removed()).then_some((next, slot, link))
     }
 
-    /// The same for as many turns in a row as there is room for; the last of them.
-    #[inline]
-    fn route_nearby(&self, cursor: Position, turns: &mut [MemberId]) -> Option<Index> {
-        let slots = self.table.first();
-        let mut index = cursor.index();
-        let mut at = slots.get(index as usize)?;
-        let mut link = at.link();
-        step!(LinkRead);
-        for turn in turns {
-            // What says that a member is live says too who follows it.
-            index = Self::successor_nearby(slots, at, link)?;
-            at = &slots[index as usize];
-            link = at.link();
-            *turn = MemberId::new(index, link);
-        }
-        (!link.is_removed()).then_some(index)
-    }
-
     /// The slot that follows `at`, past the sentinel, if `at` is live, as its `link` says, and that
     /// slot in the first segment.
     #[inline]
-    fn successor_nearby(slots: &[Slot<T>], at: &Slot<T>, link: Link) -> Option<Index> {
+    pub(super) fn successor_nearby(slots: &[Slot<T>], at: &Slot<T>, link: Link) -> Option<Index> {
         let mut next = link.live_successor();
         if next == u64::from(SENTINEL) {
             next = slots[SENTINEL as usize].link().live_successor();
             step!(HeadRead);
-            // As in `look_past_the_end`.
-            if at.link() != link {
+            // As in `look_past_the_end`; or the ring is empty.
+            if at.link() != link || next == u64::from(SENTINEL) {
                 return None;
             }
         }
-        // The sentinel again: the ring is empty.
-        let is_near = next.wrapping_sub(1) < u64::from(FIRST) - 1;
+        let is_near = next < u64::from(FIRST);
         #[expect(clippy::cast_possible_truncation, reason = "below FIRST")]
         is_near.then_some(next as Index)
     }
 
-    /// The next turn, wherever it is, and whoever else is at it. Apart, so that the common path
-    /// saves no registers for the sake of this one.
+    /// The next turn, wherever it is, and whoever else is at it; from the echo first, unless a
+    /// race was lost from there. Apart, so that the common path saves no registers for the sake of
+    /// this one.
     #[inline(never)]
     fn next_anywhere<'g>(
         self: &'g Arc<Self>,
-        has_lost: bool,
+        echo: Option<Position>,
         guard: &'g Guard,
     ) -> Option<Member<'g, T>> {
+        // Only a turn is taken from there: it may be late.
+        let from_echo = echo.map_or(Turn::Lost, |echo| self.try_next(echo, guard));
         let mut failures = 0;
-        if has_lost {
-            back_off(&mut failures);
+        match from_echo {
+            Turn::Won(member) => return Some(member),
+            Turn::Lost => back_off(&mut failures),
+            Turn::Nobody | Turn::InTheWay => {}
         }
         loop {
             let cursor = self.cursor();
@@ -237,54 +223,6 @@ impl<T: Send + Sync + 'static> Core<T> {
         }
     }
 
-    /// Claims the next turns, as many as `turns` has room for, with one change of the cursor;
-    /// `false` if the ring is empty. Apart, so that taking what was
-    /// claimed is short enough to be inlined.
-    #[inline(never)]
-    pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> bool {
-        let cursor = self.echo();
-        step!(CursorRead);
-        if let Some(last) = self.route_nearby(cursor, turns) {
-            step!(TurnsFound);
-            if self.move_cursor(cursor, last) {
-                step!(Moved);
-                return true;
-            }
-        }
-        self.claim_anywhere(turns, guard)
-    }
-
-    /// The same, wherever they are, and whoever else is at it.
-    fn claim_anywhere(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> bool {
-        let mut failures = 0;
-        'again: loop {
-            let cursor = self.cursor();
-            step!(CursorRead);
-            let mut at = cursor.index();
-            let mut link = self.link(at);
-            step!(LinkRead);
-            for turn in &mut *turns {
-                match self.look_behind(at, link) {
-                    Hop::To { next, link: of_next, .. } => {
-                        *turn = MemberId::new(next, of_next);
-                        (at, link) = (next, of_next);
-                    }
-                    Hop::Empty => return false,
-                    Hop::Again => {
-                        self.clear_the_way(at, guard);
-                        continue 'again;
-                    }
-                }
-            }
-            step!(TurnsFound);
-            if self.move_cursor(cursor, at) {
-                step!(Moved);
-                return true;
-            }
-            back_off(&mut failures);
-        }
-    }
-
     /// Moves the cursor off the removed slot `index`, whose live predecessor is `before`, or
     /// leaves it where it is: either way by a change that happens after the removal, so that a
     /// picker that was about to install `index` fails. `false` if `before` was removed itself.
@@ -334,7 +272,7 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// The same, from what the link of `at` was.
     #[inline]
-    fn look_behind(&self, at: Index, link: Link) -> Hop<'_, T> {
+    pub(super) fn look_behind(&self, at: Index, link: Link) -> Hop<'_, T> {
         if link.is_removed() {
             return Hop::Again;
         }
@@ -377,7 +315,7 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// Finishes the removal of `at`, or else of what follows it.
     #[cold]
-    fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
+    pub(super) fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
         let mut before = (at, self.link(at));
         if before.1.is_removed() {
             self.unlink(at, guard);
