@@ -1,7 +1,8 @@
 //! Turns that are claimed several at once, and wait to be taken.
 //!
-//! Owns the claim, which is one move of the cursor, and the names and the places of those members. Never keeps them alive: a turn is taken only if
-//! its slot still says that the member is in the ring.
+//! Owns the claim, which is one move of the cursor, and the names and the places of those members.
+//! Never keeps them alive: a turn is taken only if its slot still says that the member is in the
+//! ring.
 
 use alloc::sync::Arc;
 

@@ -3,8 +3,8 @@
 //! A ring is a singly linked list of slots that starts and ends at the sentinel, slot 0, with a
 //! hint backwards in each slot, and one cursor word. The order of files is the order of reading:
 //! `word` (packed words), `slot` (one member), `table` (where slots live), `list` (membership and
-//! order), `turn` (the shared cursor), `claims` (turns for later), `walk` (moves that are nobody's turn), `reclaim` (when a value
-//! goes).
+//! order), `turn` (the shared cursor), `claims` (turns for later), `walk` (moves that are nobody's
+//! turn), `reclaim` (when a value goes).
 //!
 //! # Invariants
 //!

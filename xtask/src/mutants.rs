@@ -224,6 +224,7 @@ const SLOT: &str = "src/raw/slot.rs";
 const TABLE: &str = "src/raw/table.rs";
 const LIST: &str = "src/raw/list.rs";
 const TURN: &str = "src/raw/turn.rs";
+const CLAIMS: &str = "src/raw/claims.rs";
 const WORD: &str = "src/raw/word.rs";
 const RECLAIM: &str = "src/raw/reclaim.rs";
 
@@ -427,7 +428,7 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "a lease in the first segment claims a removed member's turn",
-        TURN,
+        CLAIMS,
         "(!link.is_removed()).then_some(index)",
         "Some(index)",
         Model("lease"),
@@ -449,8 +450,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a pick in the first segment does not look back past the end",
         TURN,
-        "if at.link() != link {",
-        "if false {",
+        "if at.link() != link || next == u64::from(SENTINEL) {",
+        "if next == u64::from(SENTINEL) {",
         Model("past_the_end"),
     ),
     mutant(
