@@ -51,6 +51,7 @@ mod proxy;
 mod framing;
 pub mod session;
 mod headers;
+mod ids;
 mod trailers;
 mod trace;
 pub mod policy;
