@@ -60,6 +60,7 @@ pub mod health;
 mod pick;
 mod affinity;
 mod forward;
+mod resend;
 mod pool;
 mod multiplex;
 mod body;
