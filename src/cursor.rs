@@ -34,6 +34,7 @@ use crate::{
 /// assert_eq!(*cursor.move_next(&guard).unwrap(), 'a'); // round it goes
 /// assert_eq!(*cursor.move_prev(&guard).unwrap(), 'c');
 /// ```
+#[must_use = "a position does nothing by itself"]
 pub struct Cursor<'r, T> {
     ring: &'r Ring<T>,
     at: MemberId,
@@ -53,6 +54,16 @@ impl<'r, T: Send + Sync + 'static> Cursor<'r, T> {
 
     /// The member under the cursor; `None` before the first, or if it was removed.
     ///
+    /// ```
+    /// let ring = rondel::Ring::new();
+    /// let key = ring.push_back("a");
+    /// let guard = rondel::pin();
+    /// let cursor = ring.cursor_at(key).unwrap();
+    /// assert_eq!(cursor.current(&guard).as_deref(), Some(&"a"));
+    /// ring.remove(key);
+    /// assert!(cursor.current(&guard).is_none());
+    /// ```
+    ///
     /// # Progress
     ///
     /// Wait-free, O(1).
@@ -66,6 +77,21 @@ impl<'r, T: Send + Sync + 'static> Cursor<'r, T> {
     /// Moves to the successor, past the end to the first; `None`, and before the first, if the
     /// ring is empty.
     ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..2).collect();
+    /// let guard = rondel::pin();
+    /// let mut cursor = ring.cursor();
+    /// let steps: Vec<u32> =
+    ///     (0..3).filter_map(|_| cursor.move_next(&guard)).map(|entry| *entry).collect();
+    /// assert_eq!(steps, [0, 1, 0]);
+    /// assert_eq!(*ring.next(&guard).unwrap(), 0); // and it was nobody's turn
+    /// ```
+    ///
+    /// # While others act
+    ///
+    /// The member was in the ring at some moment of the call. One that is inserted behind the
+    /// cursor during it may or may not be stepped on.
+    ///
     /// # Progress
     ///
     /// Lock-free, O(1) expected.
@@ -78,6 +104,19 @@ impl<'r, T: Send + Sync + 'static> Cursor<'r, T> {
 
     /// Moves to the predecessor, past the front to the last; `None`, and before the first, if the
     /// ring is empty.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let guard = rondel::pin();
+    /// let mut cursor = ring.cursor();
+    /// assert_eq!(*cursor.move_prev(&guard).unwrap(), 2);
+    /// assert_eq!(*cursor.move_prev(&guard).unwrap(), 1);
+    /// ```
+    ///
+    /// # While others act
+    ///
+    /// The member was in the ring at some moment of the call. One that is inserted before the
+    /// cursor during it may be passed over.
     ///
     /// # Progress
     ///
@@ -97,6 +136,13 @@ impl<'r, T: Send + Sync + 'static> Cursor<'r, T> {
         self.at = member.id();
         self.before = before;
         Some(Entry::new(self.ring.core().id(), member))
+    }
+}
+
+impl<T> Clone for Cursor<'_, T> {
+    /// Another position in the same place.
+    fn clone(&self) -> Self {
+        Self { ..*self }
     }
 }
 

@@ -1,6 +1,11 @@
 //! A member that was found in a ring.
 
-use core::{fmt, num::NonZeroU64, ops::Deref};
+use core::{
+    fmt,
+    num::NonZeroU64,
+    ops::Deref,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use crate::{Key, raw::Member};
 
@@ -53,6 +58,15 @@ impl<'g, T> Entry<'g, T> {
 
     /// The value, for as long as the guard lasts.
     ///
+    /// A `&'g T`, where dereferencing gives one that lasts as long as the entry itself.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<String> = ["a".to_string()].into_iter().collect();
+    /// let guard = rondel::pin();
+    /// let name: &str = ring.next(&guard).unwrap().value();
+    /// assert_eq!(name, "a");
+    /// ```
+    ///
     /// # Progress
     ///
     /// Wait-free, O(1), no atomic access.
@@ -62,6 +76,16 @@ impl<'g, T> Entry<'g, T> {
     }
 
     /// The member's name, to keep: it is good beyond the guard.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let second = ring.iter(&rondel::pin()).nth(1).unwrap().key();
+    /// assert!(ring.remove(second));
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, O(1), no atomic access.
     #[inline]
     pub fn key(&self) -> Key {
         Key::new(self.ring, self.member.id())
@@ -70,6 +94,16 @@ impl<'g, T> Entry<'g, T> {
     /// Whether the member has been removed since it was found.
     ///
     /// `true` is final. `false` may be out of date at once.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let guard = rondel::pin();
+    /// let entry = ring.front(&guard).unwrap();
+    /// assert!(!entry.is_removed());
+    /// ring.clear();
+    /// assert!(entry.is_removed());
+    /// assert_eq!(*entry, 0); // readable all the same
+    /// ```
     ///
     /// # Progress
     ///
@@ -93,6 +127,17 @@ impl<T> Deref for Entry<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         self.value()
+    }
+}
+
+// A panic cannot leave a member half changed: entries only read.
+impl<T: RefUnwindSafe> UnwindSafe for Entry<'_, T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Entry<'_, T> {}
+
+impl<T: fmt::Display> fmt::Display for Entry<'_, T> {
+    /// As the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value().fmt(f)
     }
 }
 

@@ -4,7 +4,8 @@ use core::{error::Error, fmt};
 
 /// The place to insert at is not there: `at` is no longer a member, or is of another ring.
 ///
-/// Nothing is lost: [`into_inner`](Self::into_inner) gives the value back.
+/// Nothing is lost: [`into_inner`](Self::into_inner) gives the value back. The error is final: a key
+/// that was refused once names a member never again.
 ///
 /// ```
 /// let ring = rondel::Ring::new();
@@ -13,6 +14,7 @@ use core::{error::Error, fmt};
 /// let error = ring.insert_after(gone, "b").unwrap_err();
 /// assert_eq!(error.into_inner(), "b");
 /// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InsertError<T> {
     value: T,
 }
@@ -23,6 +25,18 @@ impl<T> InsertError<T> {
     }
 
     /// The value that was not inserted.
+    ///
+    /// ```
+    /// let ring = rondel::Ring::new();
+    /// let gone = ring.push_back(1);
+    /// ring.clear();
+    /// // Wherever else it may go:
+    /// if let Err(refused) = ring.insert_before(gone, 2) {
+    ///     ring.push_back(refused.into_inner());
+    /// }
+    /// assert_eq!(ring.len(), 1);
+    /// ```
+    #[must_use = "the value is dropped with the result"]
     pub fn into_inner(self) -> T {
         self.value
     }

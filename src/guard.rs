@@ -1,6 +1,9 @@
 //! The pin: what keeps a member that was seen in a ring alive.
 
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 #[cfg(rondel_loom_protocol)]
 use crate::sync::no_epoch as epoch;
@@ -39,6 +42,13 @@ pub struct Guard {
 }
 
 /// Pins the current thread.
+///
+/// A pin within a pin is allowed: what either shows stays until that one goes.
+///
+/// ```
+/// let ring: rondel::Ring<&str> = ["a"].into_iter().collect();
+/// assert_eq!(*ring.next(&rondel::pin()).unwrap(), "a");
+/// ```
 ///
 /// # Progress
 ///
@@ -80,6 +90,10 @@ impl Guard {
         self.epoch.defer(work);
     }
 }
+
+// A pin is taken and let go as a whole.
+impl UnwindSafe for Guard {}
+impl RefUnwindSafe for Guard {}
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,6 +19,18 @@ use crate::{
 ///
 /// A step is lock-free and takes O(1), plus the members removed since that it passes over. A step
 /// from the back may have to look for the predecessor: see [`Ring::remove`].
+///
+/// ```
+/// let ring: rondel::Ring<u32> = (0..4).collect();
+/// let guard = rondel::pin();
+/// let mut lap = ring.iter(&guard);
+/// assert_eq!(*lap.next().unwrap(), 0);
+/// assert_eq!(*lap.next_back().unwrap(), 3);
+/// ring.push_back(4); // behind what was shown from the back
+/// let rest: Vec<u32> = lap.map(|entry| *entry).collect();
+/// assert_eq!(rest, [1, 2]);
+/// ```
+#[must_use = "a lap shows nothing unless it is walked"]
 pub struct Iter<'g, T> {
     ring: &'g Ring<T>,
     guard: &'g Guard,
@@ -76,6 +88,13 @@ impl<T: Send + Sync + 'static> DoubleEndedIterator for Iter<'_, T> {
 }
 
 impl<T: Send + Sync + 'static> FusedIterator for Iter<'_, T> {}
+
+impl<T> Clone for Iter<'_, T> {
+    /// The rest of the lap, once more.
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+}
 
 impl<T> fmt::Debug for Iter<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

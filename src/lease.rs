@@ -1,6 +1,9 @@
 //! Several turns claimed at once.
 
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use crate::{Entry, Guard, Ring, raw::MemberId};
 
@@ -20,6 +23,17 @@ use crate::{Entry, Guard, Ring, raw::MemberId};
 /// Turns that are not taken are lost to their members: a lease that is dropped early leaves them
 /// one turn behind the others, for good. Until it is used up, or if it is not, the ring's bound on
 /// the difference of turns grows by one for each lease, or by the number of laps in it.
+///
+/// ```
+/// let ring: rondel::Ring<char> = "abc".chars().collect();
+/// let guard = rondel::pin();
+/// let mut lease = ring.lease(2);
+/// assert_eq!(*ring.next(&guard).unwrap(), 'c'); // 'a' and 'b' are claimed
+/// assert_eq!(*lease.next(&guard).unwrap(), 'a');
+/// assert_eq!(*lease.next(&guard).unwrap(), 'b');
+/// assert!(lease.next(&guard).is_none());
+/// ```
+#[must_use = "turns that are not taken are lost to their members"]
 pub struct Lease<'r, T> {
     ring: &'r Ring<T>,
     turns: [MemberId; MAX],
@@ -31,6 +45,11 @@ const MAX: usize = 32;
 
 impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// The most turns that one lease claims.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// assert_eq!(ring.lease(1_000).remaining(), rondel::Lease::<u32>::MAX);
+    /// ```
     pub const MAX: usize = MAX;
 
     pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
@@ -69,6 +88,16 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     ///
     /// Never returns a member whose removal had returned when this call began.
     ///
+    /// ```
+    /// let ring = rondel::Ring::new();
+    /// let (a, _b) = (ring.push_back("a"), ring.push_back("b"));
+    /// let mut lease = ring.lease(2);
+    /// ring.remove(a);
+    /// let guard = rondel::pin();
+    /// assert_eq!(*lease.next(&guard).unwrap(), "b"); // a's turn is passed over
+    /// assert!(lease.next(&guard).is_none());
+    /// ```
+    ///
     /// # Progress
     ///
     /// Wait-free: at most as many steps as the lease has turns. O(1), one load per turn.
@@ -88,10 +117,26 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     }
 
     /// Turns that are left, those of members removed meanwhile included.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let mut lease = ring.lease(5);
+    /// assert_eq!(lease.remaining(), 5);
+    /// lease.next(&rondel::pin());
+    /// assert_eq!(lease.remaining(), 4);
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, O(1), no atomic access.
     pub fn remaining(&self) -> usize {
         self.claimed - self.taken
     }
 }
+
+// A turn is taken, or it is not.
+impl<T: RefUnwindSafe> UnwindSafe for Lease<'_, T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Lease<'_, T> {}
 
 impl<T> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,10 @@
 //! The ring: the safe face of `raw`.
 
 use alloc::sync::Arc;
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use crate::{
     Cursor, Entry, Guard, InsertError, Iter, Key, Lease, pin,
@@ -26,9 +29,11 @@ use crate::{
 /// A value is dropped on whichever thread ends its grace period, at the latest when the ring is
 /// dropped (one that another thread is dropping at that moment may be done a little later). The
 /// collector lets a thread keep up to 64 removals to itself until it has more of them, or ends: a
-/// thread that lives long and removes little leaves a few removed values waiting. If a value's `drop` panics there, the panic is reported by the panic hook and goes no
-/// further; when the ring itself is dropped, the first panic is passed on once all values are
-/// dropped.
+/// thread that lives long and removes little leaves a few removed values waiting. So never wait
+/// for a removed value to be dropped: see [memory and stalled readers](crate::docs::memory).
+///
+/// If a value's `drop` panics there, the panic is reported by the panic hook and goes no further;
+/// when the ring itself is dropped, the first panic is passed on once all values are dropped.
 ///
 /// # Limits
 ///
@@ -59,6 +64,11 @@ impl<T: Send + Sync + 'static> Ring<T> {
     /// Exact when nobody inserts or removes at the same time; otherwise it may count a member that
     /// is just being inserted, never one too few.
     ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// assert_eq!(ring.len(), 3);
+    /// ```
+    ///
     /// # Progress
     ///
     /// Wait-free, O(1).
@@ -67,6 +77,18 @@ impl<T: Send + Sync + 'static> Ring<T> {
     }
 
     /// Whether [`len`](Self::len) is 0.
+    ///
+    /// ```
+    /// let ring = rondel::Ring::new();
+    /// let key = ring.push_back("a");
+    /// assert!(!ring.is_empty());
+    /// ring.remove(key);
+    /// assert!(ring.is_empty());
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, O(1).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -193,6 +215,15 @@ impl<T: Send + Sync + 'static> Ring<T> {
 
     /// Whether `key` names a member of this ring.
     ///
+    /// `false` is final. `true` may be out of date at once; [`get`](Self::get) gives the value too.
+    ///
+    /// ```
+    /// let ring = rondel::Ring::new();
+    /// let key = ring.push_back("a");
+    /// assert!(ring.contains(key));
+    /// assert!(!rondel::Ring::<&str>::new().contains(key)); // it is of another ring
+    /// ```
+    ///
     /// # Progress
     ///
     /// Wait-free, O(1).
@@ -217,7 +248,14 @@ impl<T: Send + Sync + 'static> Ring<T> {
         key.within(self.core.id()).and_then(|id| self.entry(id, guard))
     }
 
-    /// The first member, or `None` if there is none.
+    /// The first member, or `None` if there is none. The cursor is not touched.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let guard = rondel::pin();
+    /// assert_eq!(ring.front(&guard).as_deref(), Some(&0));
+    /// assert_eq!(ring.back(&guard).as_deref(), Some(&2));
+    /// ```
     ///
     /// # Progress
     ///
@@ -226,7 +264,15 @@ impl<T: Send + Sync + 'static> Ring<T> {
         self.core.front(guard).map(|member| self.shown(member))
     }
 
-    /// The last member, or `None` if there is none.
+    /// The last member, or `None` if there is none. The cursor is not touched.
+    ///
+    /// ```
+    /// let ring = rondel::Ring::new();
+    /// let guard = rondel::pin();
+    /// assert!(ring.back(&guard).is_none());
+    /// ring.push_back("a");
+    /// assert_eq!(ring.back(&guard).as_deref(), Some(&"a"));
+    /// ```
     ///
     /// # Progress
     ///
@@ -245,6 +291,11 @@ impl<T: Send + Sync + 'static> Ring<T> {
     /// assert_eq!(ring.len(), 1);
     /// ```
     ///
+    /// # While others act
+    ///
+    /// Each member is popped by one call at most, and not if a [`remove`](Self::remove) was told
+    /// `true` for it.
+    ///
     /// # Progress
     ///
     /// Lock-free, O(1).
@@ -253,6 +304,18 @@ impl<T: Send + Sync + 'static> Ring<T> {
     }
 
     /// Removes the last member, as [`remove`](Self::remove) does, and shows it once more.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let guard = rondel::pin();
+    /// let last = ring.pop_back(&guard).unwrap();
+    /// assert_eq!(*last, 2);
+    /// assert!(last.is_removed());
+    /// ```
+    ///
+    /// # While others act
+    ///
+    /// As [`pop_front`](Self::pop_front).
     ///
     /// # Progress
     ///
@@ -290,6 +353,12 @@ impl<T: Send + Sync + 'static> Ring<T> {
     }
 
     /// Removes the members, front to back, in one lap. One that is inserted meanwhile may stay.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// ring.clear();
+    /// assert!(ring.is_empty());
+    /// ```
     ///
     /// # Progress
     ///
@@ -417,11 +486,32 @@ impl<T: Send + Sync + 'static> Ring<T> {
     /// let guard = rondel::pin();
     /// assert_eq!(ring.iter(&guard).rev().map(|entry| *entry).collect::<Vec<_>>(), [2, 1, 0]);
     /// ```
+    ///
+    /// # While others act
+    ///
+    /// Members that stay are shown, once and in order: see [`Iter`].
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, O(1); a lap is lock-free and O(n).
     pub fn iter<'g>(&'g self, guard: &'g Guard) -> Iter<'g, T> {
         Iter::new(self, guard)
     }
 
-    /// A private position before the first member.
+    /// A private position before the first member. Its moves are nobody's turn.
+    ///
+    /// ```
+    /// let ring: rondel::Ring<u32> = (0..3).collect();
+    /// let guard = rondel::pin();
+    /// let mut mine = ring.cursor();
+    /// assert_eq!(*mine.move_next(&guard).unwrap(), 0);
+    /// assert_eq!(*mine.move_next(&guard).unwrap(), 1);
+    /// assert_eq!(*ring.next(&guard).unwrap(), 0);
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, O(1), no atomic access.
     pub fn cursor(&self) -> Cursor<'_, T> {
         Cursor::new(self)
     }
@@ -499,6 +589,10 @@ impl<T> Drop for Ring<T> {
         self.core.close();
     }
 }
+
+// Whatever panics, the caller's code or a value's drop, the ring is as if the call had not gone on.
+impl<T: RefUnwindSafe> UnwindSafe for Ring<T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Ring<T> {}
 
 impl<T: Send + Sync + 'static> Default for Ring<T> {
     fn default() -> Self {

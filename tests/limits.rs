@@ -11,7 +11,7 @@ use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
@@ -24,8 +24,9 @@ use rondel::{
 };
 
 use crate::common::{
+    alone,
     counted::{Counted, Tally},
-    pin_until, slot_of,
+    elsewhere, pin_until, slot_of,
 };
 
 mod common;
@@ -36,17 +37,6 @@ const MEMBERS: usize = 61;
 const LIVES: usize = 7;
 /// Changes after which a version comes round.
 const VERSIONS: usize = 16;
-
-/// One pin holds up the reclamation of all: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs `work` on a thread that ends with it, and so hands on all that it removed.
-fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    thread::scope(|scope| scope.spawn(work).join().expect("its panic is shown above"))
-}
 
 fn assert_full(ring: &Ring<Counted>, value: Counted) {
     let panic = catch_unwind(AssertUnwindSafe(|| ring.push_back(value))).expect_err("it is full");

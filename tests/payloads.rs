@@ -8,12 +8,11 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    thread,
 };
 
 use rondel::Ring;
 
-use crate::common::pin_until;
+use crate::common::{elsewhere, pin_until};
 
 mod common;
 
@@ -58,8 +57,6 @@ fn that_panic_stop_no_drop_when_the_ring_goes() {
 fn that_panic_stop_no_drop_after_a_removal() {
     let (ring, drops) = ring();
     // A thread that ends hands on what waits to be dropped.
-    thread::scope(|scope| {
-        scope.spawn(|| ring.clear());
-    });
+    elsewhere(|| ring.clear());
     pin_until("the removed are dropped", || drops.load(SeqCst) == VALUES);
 }

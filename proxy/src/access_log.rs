@@ -197,7 +197,10 @@ impl Sink {
 }
 
 fn open(path: &Path) -> io::Result<(File, Kept)> {
-    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    let file = file.map_err(|error| {
+        io::Error::new(error.kind(), format!("the access log {}: {error}", path.display()))
+    })?;
     let stat = fstat(&file)?;
     let identity = (stat.st_dev, stat.st_ino);
     Ok((file, Kept { path: path.to_owned(), identity, looked: Instant::now() }))

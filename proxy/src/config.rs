@@ -4,14 +4,18 @@
 //! of the servers file. Reports every error with its line, all at once. Never says what a setting
 //! means (`settings.rs`).
 
-use std::{fs, ops::Range, path::Path};
+use std::{ops::Range, path::Path};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use crate::{backend::ServerSpec, servers};
+use crate::{
+    backend::ServerSpec,
+    file::read_text,
+    servers::{self, Word},
+};
 
 /// What a configuration file says.
 #[derive(Debug, Default)]
@@ -29,23 +33,31 @@ pub(crate) struct Setting {
     pub(crate) values: Vec<String>,
 }
 
-/// Reads a configuration file.
-pub(crate) fn read(path: &Path) -> Result<ConfigFile, Vec<String>> {
-    let text = fs::read_to_string(path);
-    parse(path, &text.map_err(|error| vec![format!("{}: {error}", path.display())])?)
+/// Reads a configuration file, of whose settings `check` says what is wrong with them.
+pub(crate) fn read(
+    path: &Path,
+    check: impl Fn(&Setting) -> Result<(), String>,
+) -> Result<ConfigFile, Vec<String>> {
+    let text = read_text(path).map_err(|error| vec![error])?;
+    parse_text(&text, check).map_err(|errors| named(path, errors))
 }
 
-/// The same, for a text that comes from there.
+/// The same, for a text that comes from there and whose settings were checked before.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<ConfigFile, Vec<String>> {
-    parse_text(text).map_err(|errors| {
-        let name = path.display();
-        errors.into_iter().map(|(line, why)| format!("{name}:{line}: {why}")).collect()
-    })
+    parse_text(text, |_| Ok(())).map_err(|errors| named(path, errors))
 }
 
 type Errors = Vec<(usize, String)>;
 
-fn parse_text(text: &str) -> Result<ConfigFile, Errors> {
+fn named(path: &Path, errors: Errors) -> Vec<String> {
+    let name = path.display();
+    errors.into_iter().map(|(line, why)| format!("{name}:{line}: {why}")).collect()
+}
+
+fn parse_text(
+    text: &str,
+    check: impl Fn(&Setting) -> Result<(), String>,
+) -> Result<ConfigFile, Errors> {
     let line_of = |span: Range<usize>| 1 + text[..span.start.min(text.len())].matches('\n').count();
     let (table, found) = DeTable::parse_recoverable(text);
     let mut errors: Errors = found
@@ -60,17 +72,19 @@ fn parse_text(text: &str) -> Result<ConfigFile, Errors> {
     for (key, value) in table.get_ref() {
         let line = line_of(key.span());
         if key.get_ref() == "servers" {
-            match entries(value, line_of).and_then(|entries| {
-                servers::collect(entries).map_err(|errors| errors.lines().collect())
-            }) {
+            let (entries, found) = entries(value, line_of);
+            errors.extend(found);
+            match servers::collect(entries) {
                 Ok(servers) => file.servers = Some(servers),
-                Err(found) => errors.extend::<Errors>(found),
+                Err(found) => errors.extend(found.lines()),
             }
             continue;
         }
         match values(value.get_ref()) {
             Some(values) => {
-                file.settings.push(Setting { line, name: key.get_ref().to_string(), values });
+                let setting = Setting { line, name: key.get_ref().to_string(), values };
+                errors.extend(check(&setting).err().map(|why| (line, why)));
+                file.settings.push(setting);
             }
             None => errors.push((line, format!("`{}` cannot have such a value", key.get_ref()))),
         }
@@ -79,42 +93,54 @@ fn parse_text(text: &str) -> Result<ConfigFile, Errors> {
     if errors.is_empty() { Ok(file) } else { Err(errors) }
 }
 
-/// Each `[[servers]]` as the words of a line of the servers file.
+/// Each `[[servers]]` as the words of a line of the servers file, and what cannot be one.
 fn entries(
     value: &Spanned<DeValue<'_>>,
     line_of: impl Fn(Range<usize>) -> usize,
-) -> Result<Vec<(usize, Vec<String>)>, Errors> {
-    let shape = || vec![(line_of(value.span()), "`[[servers]]` tables are expected".to_owned())];
+) -> (Vec<Vec<Word>>, Errors) {
+    let shape = |span| (line_of(span), "`[[servers]]` tables are expected".to_owned());
     let mut errors = Vec::new();
     let mut entries = Vec::new();
-    for entry in value.get_ref().as_array().ok_or_else(shape)? {
-        let table = entry.get_ref().as_table().ok_or_else(shape)?;
+    let Some(array) = value.get_ref().as_array() else {
+        return (entries, vec![shape(value.span())]);
+    };
+    for entry in array {
+        let Some(table) = entry.get_ref().as_table() else {
+            errors.push(shape(entry.span()));
+            continue;
+        };
         let mut url = None;
         let mut words = Vec::new();
         for (key, value) in table {
             let name: &str = key.get_ref();
+            let line = line_of(key.span());
             match (name, value.get_ref()) {
                 ("url", DeValue::String(text)) => {
-                    url = Some((line_of(key.span()), text.to_string()));
+                    url = Some(Word { line, text: text.to_string() });
                 }
-                (name, DeValue::Boolean(true)) => words.push(name.to_owned()),
+                ("url", _) => {
+                    errors.push((line, "`url` is a string".to_owned()));
+                }
+                (name, DeValue::Boolean(true)) => {
+                    words.push(Word { line, text: name.to_owned() });
+                }
                 (_, DeValue::Boolean(false)) => {}
                 (name, value) => match scalar(value) {
-                    Some(text) => words.push(format!("{name}={text}")),
-                    None => errors
-                        .push((line_of(key.span()), format!("`{name}` cannot have such a value"))),
+                    Some(text) => words.push(Word { line, text: format!("{name}={text}") }),
+                    None => errors.push((line, format!("`{name}` cannot have such a value"))),
                 },
             }
         }
         match url {
-            Some((line, url)) => {
+            Some(url) => {
                 words.insert(0, url);
-                entries.push((line, words));
+                entries.push(words);
             }
+            None if table.iter().any(|(key, _)| key.get_ref() == "url") => {}
             None => errors.push((line_of(entry.span()), "a server has a `url`".to_owned())),
         }
     }
-    if errors.is_empty() { Ok(entries) } else { Err(errors) }
+    (entries, errors)
 }
 
 /// One value or several.
@@ -140,9 +166,16 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str) -> Result<ConfigFile, Errors> {
+        parse_text(text, |setting| match setting.name.as_str() {
+            "bad" => Err("it is".to_owned()),
+            _ => Ok(()),
+        })
+    }
+
     #[test]
     fn settings_and_servers_are_read_with_their_lines() {
-        let file = parse_text(
+        let file = parsed(
             "port = 8080\n# why\nsession-header = [\"a\", \"b\"]\ndemo = true\n\n[[servers]]\n\
              url = \"http://a\"\nweight = 3\nbackup = true\n[[servers]]\nurl = \"http://b\"\n\
              name = \"b\"\nbackup = false\n",
@@ -170,8 +203,7 @@ mod tests {
 
     #[test]
     fn every_error_is_reported_with_its_line() {
-        let lines =
-            |text| parse_text(text).unwrap_err().into_iter().map(|(line, _)| line).collect();
+        let lines = |text| parsed(text).unwrap_err().into_iter().map(|(line, _)| line).collect();
         let found: Vec<usize> = lines("port = \n\nworkers = [\n");
         assert_eq!(found[0], 1);
         let found: Vec<usize> =
@@ -179,6 +211,11 @@ mod tests {
         assert_eq!(found, [1, 3, 5]);
         let found: Vec<usize> = lines("[[servers]]\nweight = 1\n");
         assert_eq!(found, [1]);
+        let found: Vec<usize> = lines(
+            "bad = 1\nport = {}\n[[servers]]\nweight = 1\n[[servers]]\nurl = \"http://a\"\nspeed = 1\n\
+             [[servers]]\nurl = 3\n",
+        );
+        assert_eq!(found, [1, 2, 3, 7, 9]);
         let found: Vec<usize> = lines("servers = 3\n");
         assert_eq!(found, [1]);
     }

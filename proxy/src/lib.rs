@@ -30,6 +30,7 @@ pub mod backend;
 pub mod access_log;
 mod clock;
 mod error;
+mod file;
 mod load;
 mod metrics;
 pub mod servers;

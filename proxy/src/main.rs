@@ -114,7 +114,9 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
         let listeners = match rondel_proxy::bind(address, workers) {
             Ok(listeners) => listeners,
             Err(error) => {
-                tracing::error!("cannot listen on {address}: {error}");
+                tracing::error!(
+                    "cannot listen on {address}: {error} (--port and --bind choose another)"
+                );
                 return Ok(None);
             }
         };

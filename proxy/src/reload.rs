@@ -8,7 +8,6 @@
 //! file that is still being written is left alone.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,7 +17,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     backend::ServerSpec,
-    config,
+    config, file,
     roster::{Changes, Roster},
     servers,
     watch::Watch,
@@ -45,8 +44,7 @@ impl Source {
     ///
     /// All that is wrong with the file, each with file and line.
     pub fn read(&self) -> Result<Vec<ServerSpec>, Vec<String>> {
-        let text = fs::read_to_string(self.path());
-        self.parse(&text.map_err(|error| vec![format!("{}: {error}", self.path().display())])?)
+        self.parse(&file::read_text(self.path()).map_err(|error| vec![error])?)
     }
 
     fn parse(&self, text: &str) -> Result<Vec<ServerSpec>, Vec<String>> {
@@ -83,7 +81,8 @@ pub async fn follow(roster: Arc<Roster>, source: Source, mut asked: mpsc::Receiv
             _ = changes.recv() => false,
             () = tokio::time::sleep(LOOK) => false,
         };
-        let text = if ask { read(&source) } else { settled(&source, &mut changes).await };
+        let text =
+            if ask { file::read_text(source.path()) } else { settled(&source, &mut changes).await };
         if ask || applied.as_ref() != Some(&text) {
             reload(&roster, &source, &text, ask);
             applied = Some(text);
@@ -91,17 +90,12 @@ pub async fn follow(roster: Arc<Roster>, source: Source, mut asked: mpsc::Receiv
     }
 }
 
-/// The file's text, or why there is none.
-fn read(source: &Source) -> Result<String, String> {
-    fs::read_to_string(source.path()).map_err(|error| error.to_string())
-}
-
 /// The same, once nothing happens around the file any more.
 async fn settled(source: &Source, changes: &mut mpsc::Receiver<()>) -> Result<String, String> {
-    let mut before = read(source);
+    let mut before = file::read_text(source.path());
     loop {
         while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
-        let now = read(source);
+        let now = file::read_text(source.path());
         if now == before {
             return now;
         }
@@ -113,7 +107,7 @@ fn reload(roster: &Roster, source: &Source, text: &Result<String, String>, asked
     let file = source.path().display();
     let specs = match text {
         Ok(text) => source.parse(text),
-        Err(error) => Err(vec![format!("{file}: {error}")]),
+        Err(error) => Err(vec![error.clone()]),
     };
     match specs.map(|specs| roster.apply(specs)) {
         Ok(changes) if changes == Changes::default() && !asked => {}

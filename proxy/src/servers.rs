@@ -11,9 +11,10 @@ use std::{
 
 use crate::backend::ServerSpec;
 
-/// What is wrong with one line.
+/// What is wrong with one line. What stands there may be anything, and is shown so that it can do
+/// nothing to a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}: {problem}")]
+#[error("{line}: {}", visible(.problem))]
 pub struct LineError {
     /// Counted from 1.
     pub line: usize,
@@ -60,7 +61,7 @@ pub struct Errors(pub Vec<LineError>);
 impl Errors {
     /// Each with its line.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, String)> {
-        self.0.iter().map(|error| (error.line, error.problem.to_string()))
+        self.0.iter().map(|error| (error.line, visible(&error.problem)))
     }
 }
 
@@ -76,6 +77,24 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
+fn visible(problem: &Problem) -> String {
+    let escaped = |c: char| c.is_control().then(|| c.escape_default().to_string());
+    problem.to_string().chars().map(|c| escaped(c).unwrap_or(c.into())).collect()
+}
+
+/// The keys that may follow a URL, each with its default and what it means, for people.
+pub(crate) const KEYS: [(&str, &str, &str); 5] = [
+    ("weight=N", "1", "Its share of the turns: 1 to 256"),
+    ("max=N", "any", "Most requests that it is given at once"),
+    (
+        "name=ID",
+        "derived from the URL",
+        "How it is called in cookies, records, logs and metrics: 1 to 64 of `A-Z a-z 0-9 _ -`",
+    ),
+    ("h2", "HTTP/1.1", "It is spoken to in HTTP/2, as gRPC wants it"),
+    ("backup", "no", "It serves only when nobody else can"),
+];
+
 /// Reads the text of a servers file.
 ///
 /// # Errors
@@ -83,11 +102,11 @@ impl std::error::Error for Errors {}
 /// Every line that is wrong, not only the first.
 pub fn parse(text: &str) -> Result<Vec<ServerSpec>, Errors> {
     let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines());
-    let words = lines.map(|(line, text)| (line, without_comment(text).split_whitespace()));
-    let entries: Vec<(usize, Vec<String>)> = words
-        .map(|(line, words)| (line, words.map(str::to_owned).collect::<Vec<_>>()))
-        .filter(|(_, words)| !words.is_empty())
-        .collect();
+    let words = lines.map(|(line, text)| {
+        let words = without_comment(text).split_whitespace();
+        words.map(|text| Word { line, text: text.to_owned() }).collect::<Vec<_>>()
+    });
+    let entries: Vec<Vec<Word>> = words.filter(|words| !words.is_empty()).collect();
     if entries.is_empty() {
         let line = text.lines().count().max(1);
         return Err(Errors(vec![LineError { line, problem: Problem::Empty }]));
@@ -95,17 +114,24 @@ pub fn parse(text: &str) -> Result<Vec<ServerSpec>, Errors> {
     collect(entries)
 }
 
-/// The servers that these lines name, each given as its words.
-pub(crate) fn collect(entries: Vec<(usize, Vec<String>)>) -> Result<Vec<ServerSpec>, Errors> {
+/// A URL or a key, and where it stands.
+pub(crate) struct Word {
+    pub(crate) line: usize,
+    pub(crate) text: String,
+}
+
+/// The servers that these words name, the URL first and never none.
+pub(crate) fn collect(entries: Vec<Vec<Word>>) -> Result<Vec<ServerSpec>, Errors> {
     let mut servers = Vec::new();
     let mut errors = Vec::new();
     let mut urls = HashMap::new();
     let mut ids = HashMap::new();
 
-    for (line, words) in entries {
+    for words in entries {
         let (server, problems) = parse_words(&words);
-        errors.extend(problems.into_iter().map(|problem| LineError { line, problem }));
+        errors.extend(problems);
         let Some(server) = server else { continue };
+        let line = words[0].line;
         if let Some(first) = urls.insert(server.url(), line) {
             let url = server.url();
             urls.insert(url.clone(), first);
@@ -128,12 +154,13 @@ fn without_comment(line: &str) -> &str {
     line[..end.unwrap_or(line.len())].trim()
 }
 
-/// One server, if its URL can be read, and all that is wrong with its line.
-fn parse_words(words: &[String]) -> (Option<ServerSpec>, Vec<Problem>) {
+/// One server, if its URL can be read, and all that is wrong with its words.
+fn parse_words(words: &[Word]) -> (Option<ServerSpec>, Vec<LineError>) {
     let mut problems = Vec::new();
-    let mut words = words.iter().map(String::as_str);
-    let url = words.next().unwrap_or_default();
-    let server = parse_url(url).map_err(|problem| problems.push(problem)).ok();
+    let [url, keys @ ..] = words else { return (None, problems) };
+    let server = parse_url(&url.text)
+        .map_err(|problem| problems.push(LineError { line: url.line, problem }))
+        .ok();
     // Keys are read even if the URL is wrong: every error of the line is reported at once.
     let mut read = server.unwrap_or_else(|| ServerSpec {
         id: String::new(),
@@ -147,16 +174,15 @@ fn parse_words(words: &[String]) -> (Option<ServerSpec>, Vec<Problem>) {
     });
     let url_is_good = problems.is_empty();
     let mut seen = Vec::new();
-    for word in words {
-        let key = word.split_once('=').map_or(word, |(key, _)| key);
-        if seen.contains(&key) {
-            problems.push(Problem::KeyTwice(key.to_owned()));
-            continue;
-        }
-        seen.push(key);
-        if let Err(problem) = parse_key(word, &mut read) {
-            problems.push(problem);
-        }
+    for Word { line, text } in keys {
+        let key = text.split_once('=').map_or(text.as_str(), |(key, _)| key);
+        let parsed = if seen.contains(&key) {
+            Err(Problem::KeyTwice(key.to_owned()))
+        } else {
+            seen.push(key);
+            parse_key(text, &mut read)
+        };
+        problems.extend(parsed.err().map(|problem| LineError { line: *line, problem }));
     }
     if read.id.is_empty() {
         read.id = ServerSpec::derived_id(&read.url());
@@ -313,12 +339,27 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_that_people_are_told_of_are_those_that_are_read() {
+        let unknown = Problem::UnknownKey("x".into()).to_string();
+        for (key, ..) in KEYS {
+            one(&format!("http://a {}", key.replace("=N", "=1")));
+            assert!(unknown.contains(key.trim_end_matches("N").trim_end_matches("ID")), "{key}");
+        }
+    }
+
+    #[test]
     fn every_error_of_a_text_is_reported_with_its_line() {
         let text = "localhost:8000\nhttp://a:0\nhttp://a:65536 weight=0 weight=3\nhttp://ok\n\
                     ftp://x\nhttps://x:\nhttp://x/y\nhttp://u@x\nhttp://x speed=3 max=0 h2=1 backup=1\n\
                     http://300.1.1.1\nhttp://[::1\nhttp://a:+1\nhttp://\nhttp://a:\nhttp://::1";
         let lines: Vec<usize> = problems(text).iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 2, 3, 3, 3, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn what_is_shown_of_a_line_does_nothing_to_a_terminal() {
+        let error = parse("\u{1b}[31m\u{7}\n").unwrap_err().to_string();
+        assert!(error.starts_with(r"1: `\u{1b}[31m\u{7}` is no URL"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod generate;
 mod layers;
 mod limits;
 mod parse;
+mod reference;
 mod summary;
 mod tls;
 
@@ -26,8 +27,9 @@ use ipnet::IpNet;
 use self::{
     generate::Generate,
     parse::{
-        AdminAddress, parse_admin, parse_bind, parse_cookie_name, parse_net, parse_path,
-        parse_redis, parse_target, parse_time, parse_wait, parse_z0, read_secrets, read_token,
+        AdminAddress, check_target, parse_admin, parse_bind, parse_cookie_name, parse_net,
+        parse_path, parse_redis, parse_target, parse_time, parse_wait, parse_z0, read_secrets,
+        read_token,
     },
 };
 pub use self::{layers::Refusal, limits::Limits, summary::Summary};
@@ -49,7 +51,7 @@ use crate::{
     version,
     about,
     args_conflicts_with_subcommands = true,
-    override_usage = "rondel-proxy -f FILE [OPTIONS]\n       rondel-proxy completions SHELL\n       rondel-proxy man",
+    override_usage = "rondel-proxy -f FILE [OPTIONS]\n       rondel-proxy completions SHELL\n       rondel-proxy man\n       rondel-proxy reference",
     after_help = "Each flag can be set in the environment too, as RONDEL_ and its name in capitals \
                   (RONDEL_SESSION_IDLE=1h), and in the file of --config. A flag wins over the \
                   environment, and that over the file.\n\
@@ -484,6 +486,7 @@ impl TryFrom<Args> for Settings {
             errors.push(error);
             None
         });
+        errors.extend(args.access_log.as_ref().and_then(|target| check_target(target).err()));
         if !errors.is_empty() {
             return Err(BadConfiguration(errors));
         }

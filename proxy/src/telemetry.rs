@@ -7,7 +7,8 @@ use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
-/// From now on events go to stderr, as text for a person at a terminal and as JSON for a program; `RUST_LOG` chooses which (`info` if it is not set).
+/// From now on events go to stderr, as text for a person at a terminal and as JSON for a program;
+/// `RUST_LOG` chooses which (`info` if it is not set).
 pub fn start() {
     let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let events = tracing_subscriber::fmt()

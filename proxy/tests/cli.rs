@@ -53,6 +53,44 @@ fn a_file_that_is_not_there_is_bad_configuration() {
 }
 
 #[test]
+fn what_is_no_servers_file_is_said_to_be_none() {
+    for (bytes, said) in [
+        (&b"http://a:1\n\x89PNG\r\n\x1a\n\0\xff"[..], ":2: this is no text"),
+        (b"", ":1: there is no server in it"),
+        (b"# none\n\n", ":2: there is no server in it"),
+    ] {
+        let (folder, path) = file("");
+        std::fs::write(&path, bytes).unwrap();
+        let name = path.to_str().unwrap();
+        for arguments in [["-f", name], ["--config", name]] {
+            let ran = run(&arguments);
+            let empty = arguments[0] == "--config" && bytes[..1.min(bytes.len())] != *b"h";
+            assert_eq!(ran.code, if empty { 64 } else { 78 }, "{arguments:?}: {}", ran.stderr);
+            assert!(empty || ran.stderr.starts_with(&format!("{name}{said}")), "{}", ran.stderr);
+        }
+        let ran = run(&["-f", folder.path().to_str().unwrap()]);
+        assert_eq!(ran.code, 78);
+        assert!(ran.stderr.contains("cannot be read: Is a directory"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_access_log_that_cannot_be_written_is_named_before_anything_starts() {
+    let (folder, path) = file("http://localhost:8000\n");
+    let servers = path.to_str().unwrap();
+    let there = folder.path().join("access.log");
+    let ran = run(&["-f", servers, "--check", "--access-log", there.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(!there.exists(), "a check leaves nothing behind");
+    for nowhere in ["/does/not/exist/access.log", folder.path().to_str().unwrap()] {
+        let ran = run(&["-f", servers, "--access-log", nowhere]);
+        assert_eq!(ran.code, 78, "{}", ran.stderr);
+        let start = format!("--access-log {nowhere}: ");
+        assert!(ran.stderr.starts_with(&start), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn check_says_nothing_of_a_good_configuration_and_serves_nothing() {
     let (_folder, path) =
         file("http://localhost:8000 weight=2 name=a\nhttp://[::1]:1 max=3 backup\n");

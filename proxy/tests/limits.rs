@@ -1,24 +1,16 @@
 //! Clients that take their time, or more than their share: each meets a limit, and nobody else
 //! feels it.
 
-#![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
-
 mod support;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rondel_proxy::settings::Limits;
 use support::{Server, TestProxy, Wire, until, within};
-use tokio::{io::AsyncWriteExt as _, net::TcpSocket, sync::Notify, time::Instant};
+use tokio::{io::AsyncWriteExt as _, sync::Notify, time::Instant};
 
 async fn before(server: &Server, limits: Limits) -> TestProxy {
     TestProxy::start_with(server.line(), |settings| settings.limits = limits).await
-}
-
-async fn connect_from(from: [u8; 4], to: SocketAddr) -> Wire {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind((from, 0).into()).unwrap();
-    Wire::new(within(socket.connect(to)).await.unwrap())
 }
 
 #[tokio::test]
@@ -176,7 +168,7 @@ async fn an_address_has_only_so_many_connections_and_others_do_not_feel_it() {
     for _ in 0..20 {
         assert!(proxy.connect().await.is_closed().await);
     }
-    let mut other = connect_from([127, 0, 0, 2], proxy.address).await;
+    let mut other = Wire::connect_from([127, 0, 0, 2], proxy.address).await;
     assert_eq!(other.get("/").await.text(), "a");
     // One that ends makes room for one.
     kept.pop();

@@ -1,11 +1,8 @@
 //! Panics of the caller's code, which lose nothing and leak nothing.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    thread,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use rondel::{Ring, pin};
@@ -14,7 +11,7 @@ use crate::{
     assert_panics,
     common::{
         counted::{Counted, Tally},
-        pin_until,
+        elsewhere, pin_until,
     },
 };
 
@@ -110,9 +107,7 @@ fn in_a_drop_after_a_removal_stop_no_other_drop_and_reach_no_caller() {
     let drops = Arc::new(AtomicUsize::new(0));
     let ring = explosives(&drops, |place| place % 2 == 0);
     // A thread that ends hands on what waits to be dropped.
-    thread::scope(|scope| {
-        scope.spawn(|| ring.clear());
-    });
+    elsewhere(|| ring.clear());
     pin_until("the removed are dropped", || drops.load(Relaxed) == 10);
     ring.push_back(Explosive { explodes: false, drops: Arc::clone(&drops) });
     assert_eq!(ring.len(), 1);

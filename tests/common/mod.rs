@@ -12,6 +12,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     hint,
     ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -106,6 +107,18 @@ pub(crate) fn pin_until(what: &str, mut done: impl FnMut() -> bool) {
         }
         thread::yield_now();
     }
+}
+
+/// All rings of a process wait for all guards of it, so tests that wait for a drop take this first,
+/// and run one at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work` on a thread that ends with it, and so hands on all that it removed.
+pub(crate) fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| scope.spawn(work).join().expect("its panic is shown above"))
 }
 
 /// Which slot of its ring a key names, from the text that it is shown as.

@@ -6,20 +6,28 @@
 
 mod bench_proxy;
 mod browser;
-mod container;
+mod builds;
 mod chart;
+mod container;
+mod deny;
 mod drawings;
+mod examples;
 mod histories;
+mod links;
 mod lint;
+mod manifest;
 mod models;
 mod mutants;
+mod package;
 mod proxy;
 mod record;
 mod regress;
+mod release;
 mod report;
 mod rules;
 mod run;
 mod sanitize;
+mod sites;
 mod soak;
 mod steps;
 mod test;
@@ -33,9 +41,30 @@ type Command = (&'static str, &'static str, &'static str, fn(&[String]) -> Outco
 
 const COMMANDS: &[Command] = &[
     ("test", "", "every test; installs what they need, ~8 min", test::all),
-    ("lint", "", "format, clippy, docs, own rules, package, ~3 min", lint::all),
+    ("lint", "", "format, clippy, docs, links, own rules, ~3 min", lint::all),
+    ("crate", "", "the crate's own tests and examples, on any system, ~2 min", test::of_crate),
+    ("examples", "", "each example, and that it prints what it says, ~20 s", examples::all),
     ("browser", "", "the dashboard in a real Chromium, which it installs, ~1 min", browser::all),
     ("rules", "", "this repository's own rules alone, ~1 s", rules::all),
+    ("sites", "", "links to other sites are answered; needs the network, ~1 min", sites::all),
+    ("docs", "", "the crate's pages as docs.rs builds them (nightly), ~40 s", builds::docs),
+    ("api", "", "no dependency's type in the crate's API (nightly), ~10 s", builds::api),
+    ("deny", "[advisories]", "licences, bans, sources; installs cargo-deny, ~5 s", deny::all),
+    ("msrv", "", "the oldest compilers that are promised, ~1 min", builds::msrv),
+    ("package", "[--allow-dirty]", "publishes nothing, but tries all of it, ~10 s", package::all),
+    ("minimal", "", "the oldest dependencies (nightly; after `package`), ~10 s", builds::minimal),
+    (
+        "cross",
+        "",
+        "that the crate compiles for Windows, macOS, 32 bits, wasm, ~20 s",
+        builds::cross,
+    ),
+    (
+        "release",
+        "VERSION [--execute]",
+        "all checks, then tags and publishes, ~20 min",
+        release::all,
+    ),
     ("models", "[full]", "the ring under loom, ~3 min (full ~1 h)", models::all),
     (
         "mutants",
@@ -54,6 +83,7 @@ const COMMANDS: &[Command] = &[
         proxy::mixed,
     ),
     ("session-cost", "", "what sessions cost a request, ~6 min", proxy::session_cost),
+    ("sizing", "", "the memory that docs/sizing.md promises, ~5 min", proxy::sizing),
     ("dashboards", "", "what 100 open dashboards cost clients, ~5 min", proxy::dashboards),
     (
         "container",
@@ -62,8 +92,6 @@ const COMMANDS: &[Command] = &[
         container::all,
     ),
     ("chaos", "[MINUTES]", "everything fails at random under load, 10 min", proxy::chaos),
-    ("tsan", "", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
-    ("asan", "", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
     (
         "report",
         "[--draw | STUDY...]",
@@ -94,6 +122,7 @@ const COMMANDS: &[Command] = &[
     ),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
+    ("commands", "", "writes this list into CONTRIBUTING.md, ~1 s", write_list),
 ];
 
 fn main() -> ExitCode {
@@ -117,8 +146,48 @@ fn main() -> ExitCode {
 }
 
 fn list() {
-    println!("usage: cargo xtask COMMAND\n");
-    for (name, takes, what, _) in COMMANDS {
-        println!("  {name:12} {takes:20} {what}");
+    println!("usage: cargo xtask COMMAND\n\n{}", listed());
+}
+
+/// A line for each command.
+fn listed() -> String {
+    let line = |(name, takes, what, _): &Command| format!("{name:12} {takes:20} {what}\n");
+    COMMANDS.iter().map(line).collect()
+}
+
+/// Writes the list into the page for contributors, in the place of the one that is there.
+fn write_list(_: &[String]) -> Outcome {
+    let page = run::root().join("CONTRIBUTING.md");
+    let text = std::fs::read_to_string(&page).map_err(|error| error.to_string())?;
+    let parts = text.split_once("```text\n").zip(text.split_once("\n```\n"));
+    let ((head, _), (_, tail)) = parts.ok_or("CONTRIBUTING.md has no list of commands")?;
+    let text = format!("{head}```text\n{}```\n{tail}", listed());
+    std::fs::write(&page, text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use crate::{COMMANDS, listed, run::root};
+
+    /// Mended by `cargo xtask commands`.
+    #[test]
+    fn contributing_lists_every_command_and_how_long_it_takes() {
+        let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap().replace('\r', "");
+        assert!(page.contains(&listed()), "not as `cargo xtask commands` writes it");
+    }
+
+    #[test]
+    fn every_command_has_one_name_and_says_how_long_it_takes() {
+        let names: BTreeSet<_> = COMMANDS.iter().map(|(name, ..)| name).collect();
+        assert_eq!(names.len(), COMMANDS.len());
+        for (name, _, what, _) in COMMANDS {
+            let time = what.rsplit(", ").next().unwrap();
+            assert!(
+                time.ends_with(['n', 's', 'h', ')']) && time.contains(char::is_numeric),
+                "{name}"
+            );
+        }
     }
 }

@@ -28,6 +28,10 @@ pub(crate) fn chaos(arguments: &[String]) -> Outcome {
     test("chaos").args("--nocapture").env("RONDEL_CHAOS_SECONDS", &seconds).check()
 }
 
+pub(crate) fn sizing(_: &[String]) -> Outcome {
+    test("sizing").arg("--nocapture").check()
+}
+
 pub(crate) fn session_cost(_: &[String]) -> Outcome {
     install("redis-server", "--version", "redis-server")?;
     bench("session_cost").check()

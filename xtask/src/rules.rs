@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::run::{Outcome, root};
+use crate::{
+    links,
+    run::{Outcome, root},
+};
 
 /// How many lines above a use its comment may end.
 const NEAR: usize = 8;
@@ -41,6 +44,7 @@ pub(crate) fn all(_: &[String]) -> Outcome {
             breaches.push(format!("{}: {why}", source.path.display()));
         }
     }
+    breaches.extend(links::dead()?);
     if breaches.is_empty() {
         println!("rules: {} files keep them", sources.len());
         return Ok(());

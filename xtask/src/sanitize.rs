@@ -80,7 +80,7 @@ fn sanitized(sanitizer: &str, tests: &str, arguments: &str, flags: &str) -> Outc
         .check()
 }
 
-fn needs_nightly(components: &str) -> Outcome {
+pub(crate) fn needs_nightly(components: &str) -> Outcome {
     let add = format!("component add --toolchain nightly {components}");
     if !Run::cargo("+nightly --version").works() {
         Run::program("rustup", "toolchain install nightly --profile minimal").check()?;

@@ -1,7 +1,7 @@
 //! Every test, and what they need.
 
 use crate::{
-    models,
+    examples, models,
     run::{Outcome, Run, root},
     steps,
 };
@@ -19,13 +19,24 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     install("curl", "--version", "curl")?;
     install("h2load", "--version", "nghttp2-client")?;
     install_grpc()?;
+    // The configurations in `docs/migrating.md` are looked at by whom they are for.
+    install("nginx", "-v", "nginx")?;
+    install("haproxy", "-v", "haproxy")?;
+    install("caddy", "version", "caddy")?;
     // The tests of upgrades speak the whole protocol through the proxy.
     install("/usr/bin/python3", "-m websockets --version", "python3-websockets")?;
     Run::cargo("test --workspace").check()?;
     // Each round of a bench checks its own answer; this tries them all, and measures nothing.
     Run::cargo("test --package rondel --benches").check()?;
+    examples::all(&[])?;
     models::all(&[])?;
     steps::all(&[])
+}
+
+/// The crate alone, which needs nothing but Rust, and runs on every system.
+pub(crate) fn of_crate(_: &[String]) -> Outcome {
+    Run::cargo("test --package rondel").check()?;
+    examples::all(&[])
 }
 
 /// gRPC's reference implementation, in a Python of the workspace's own.

@@ -1,9 +1,11 @@
-//! What the binary can write of itself: completions and the manual page.
+//! What the binary can write of itself: completions, the manual page, the page of all settings.
 
 use std::io;
 
 use clap::{Command, Subcommand};
 use clap_complete::Shell;
+
+use super::reference;
 
 /// What the binary can write of itself.
 #[derive(Clone, Debug, Subcommand)]
@@ -15,6 +17,8 @@ pub(super) enum Generate {
     },
     /// Write the manual page to standard output
     Man,
+    /// Write the page of all settings, in Markdown, to standard output
+    Reference,
 }
 
 impl Generate {
@@ -24,6 +28,7 @@ impl Generate {
             Self::Completions { shell } => {
                 clap_complete::generate(*shell, &mut flags, "rondel-proxy", &mut text);
             }
+            Self::Reference => text = reference::page(&flags).into_bytes(),
             Self::Man => clap_mangen::Man::new(flags).render(&mut text)?,
         }
         Ok(text)

@@ -5,7 +5,9 @@
 
 use std::{ffi::OsString, path::Path};
 
-use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Id, error::ErrorKind};
+use clap::{
+    Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _, Id, error::ErrorKind,
+};
 
 use super::{Args, BadConfiguration};
 use crate::config::{self, ConfigFile, Setting};
@@ -27,7 +29,7 @@ impl Args {
             args.servers = None;
         } else if args.servers.is_none() && args.generate.is_none() {
             let why = "no servers: name their file with --file FILE, or a configuration that has \
-                       [[servers]] with --config FILE\n";
+                       [[servers]] with --config FILE";
             return Err(Self::command().error(ErrorKind::MissingRequiredArgument, why).into());
         }
         Ok(args)
@@ -35,19 +37,14 @@ impl Args {
 
     /// The settings of the file become the defaults of the flags.
     fn over(path: &Path, typed: &[OsString]) -> Result<Self, Refusal> {
-        let ConfigFile { settings, servers } = config::read(path).map_err(BadConfiguration)?;
-        let mut errors = Vec::new();
         let mut command = Self::flags();
-        for Setting { line, name, values } in settings {
-            match check_setting(&command, &name, &values) {
-                Ok(id) => command = command.mut_arg(id, |arg| arg.default_values(values)),
-                Err(why) => errors.push((line, format!("{}:{line}: {why}", path.display()))),
+        let check = |setting: &Setting| flag_of(&command, setting).map(|_| ());
+        let ConfigFile { settings, servers } =
+            config::read(path, check).map_err(BadConfiguration)?;
+        for setting in settings {
+            if let Ok(flag) = flag_of(&command, &setting) {
+                command = command.mut_arg(flag, |arg| arg.default_values(setting.values));
             }
-        }
-        if !errors.is_empty() {
-            errors.sort();
-            let errors = errors.into_iter().map(|(_, error)| error).collect();
-            return Err(BadConfiguration(errors).into());
         }
         let args = Self::from_arg_matches(&command.try_get_matches_from(typed)?)?;
         Ok(Self { servers, ..args })
@@ -65,15 +62,20 @@ pub enum Refusal {
     Configuration(#[from] BadConfiguration),
 }
 
+/// Whether a flag can stand in the configuration file.
+pub(super) fn is_setting(flag: &Arg) -> bool {
+    !["config", "check", "help", "version"].contains(&flag.get_id().as_str())
+}
+
 /// The flag that a setting of the configuration file means, if it can have this value.
-fn check_setting(command: &Command, name: &str, values: &[String]) -> Result<Id, String> {
+fn flag_of(command: &Command, setting: &Setting) -> Result<Id, String> {
+    let Setting { name, values, .. } = setting;
     let flags = command.get_arguments();
     let flag = flags.into_iter().find(|flag| flag.get_long() == Some(name));
-    let flag = flag
-        .filter(|flag| !["config", "check", "help", "version"].contains(&flag.get_id().as_str()));
+    let flag = flag.filter(|flag| is_setting(flag));
     let flag = flag.ok_or_else(|| format!("there is no setting `{name}`"))?;
     if !flag.get_action().takes_values() {
-        let fits = matches!(values, [value] if value == "true" || value == "false");
+        let fits = matches!(&values[..], [value] if value == "true" || value == "false");
         return fits.then(|| flag.get_id().clone()).ok_or(format!("`{name}` is true or false"));
     }
     if values.len() != 1 && !matches!(flag.get_action(), ArgAction::Append) {

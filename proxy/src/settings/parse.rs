@@ -3,7 +3,8 @@
 //! Owns the messages to whoever typed it. Never looks at two flags at once.
 
 use std::{
-    fs,
+    fs::OpenOptions,
+    io,
     net::{IpAddr, SocketAddr},
     path::Path,
     time::Duration,
@@ -12,7 +13,7 @@ use std::{
 use http::uri::PathAndQuery;
 use ipnet::IpNet;
 
-use crate::{access_log::Target, session};
+use crate::{access_log::Target, file::read_text, session};
 
 /// Where the admin listener is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(super) enum AdminAddress {
 pub(super) fn read_secrets(file: &Path) -> Result<Vec<Vec<u8>>, String> {
     const SHORTEST: usize = 16;
     let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+    let text = read_text(file)?;
     let keys = text.lines().map(str::trim).zip(1..).filter(|(key, _)| !key.is_empty());
     let mut secrets = Vec::new();
     for (key, line) in keys {
@@ -62,7 +63,7 @@ pub(super) fn parse_admin(value: &str) -> Result<AdminAddress, String> {
 /// One line that others cannot guess.
 pub(super) fn read_token(file: &Path) -> Result<String, String> {
     let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+    let text = read_text(file)?;
     let token = text.trim();
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(token.to_owned());
@@ -76,6 +77,19 @@ pub(super) fn parse_target(value: &str) -> Result<Target, String> {
         "-" => Ok(Target::Stdout),
         file => Ok(Target::File(file.into())),
     }
+}
+
+/// Whether lines can be written there. Makes nothing: whoever only checks leaves no file behind.
+pub(super) fn check_target(target: &Target) -> Result<(), String> {
+    let Target::File(path) = target else { return Ok(()) };
+    let opened = match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            folder.unwrap_or(Path::new(".")).metadata().map(|_| ())
+        }
+        opened => opened.map(|_| ()),
+    };
+    opened.map_err(|error| format!("--access-log {}: {error}", path.display()))
 }
 
 pub(super) fn parse_redis(value: &str) -> Result<String, String> {

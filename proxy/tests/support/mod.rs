@@ -121,6 +121,13 @@ impl Wire {
         Self::new(within(TcpStream::connect(address)).await.unwrap())
     }
 
+    /// The same from this address, which is one of the loopback's.
+    pub async fn connect_from(from: [u8; 4], to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        Self::new(within(socket.connect(to)).await.unwrap())
+    }
+
     /// Ends the connection with a reset.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
@@ -482,6 +489,8 @@ pub struct ProxyProcess {
     pub address: SocketAddr,
     /// Where its admin listener is, if it has one.
     pub admin: Option<SocketAddr>,
+    /// What it said until it listened.
+    pub before: Vec<String>,
     stderr: Option<BufReader<ChildStderr>>,
     folder: tempfile::TempDir,
 }
@@ -511,17 +520,18 @@ impl ProxyProcess {
             .spawn()
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
+        let mut before = Vec::new();
         let (address, admin) = loop {
-            line.clear();
+            let mut line = String::new();
             assert!(within(stderr.read_line(&mut line)).await.unwrap() > 0, "it ended at once");
             let event: serde_json::Value = serde_json::from_str(&line).expect("one event a line");
             if event["message"] == "listening" {
                 let at = |name: &str| event[name].as_str().unwrap().parse();
                 break (at("address").unwrap(), at("admin").ok());
             }
+            before.push(line);
         };
-        Self { child, address, admin, stderr: Some(stderr), folder }
+        Self { child, address, admin, before, stderr: Some(stderr), folder }
     }
 
     /// Its servers file.
@@ -532,13 +542,14 @@ impl ProxyProcess {
     /// What it says next on stderr that has this in it.
     pub async fn says(&mut self, what: &str) -> String {
         let stderr = self.stderr.as_mut().unwrap();
-        let mut line = String::new();
-        while !line.contains(what) {
-            line.clear();
+        loop {
+            let mut line = String::new();
             let read = within(stderr.read_line(&mut line)).await.unwrap();
             assert!(read > 0, "it ended without a word of `{what}`");
+            if line.contains(what) {
+                return line;
+            }
         }
-        line
     }
 
     /// Keeps all that it says from now on, and gives it once it has ended.
