@@ -41,11 +41,7 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         .check()?;
     let parts = ["--cells", "--contenders", "--endurance"];
     let is_whole = !arguments.iter().any(|flag| parts.contains(&flag.as_str()));
-    if is_whole {
-        save(&read(&csv)?)
-    } else {
-        Ok(())
-    }
+    if is_whole { save(&read(&csv)?) } else { Ok(()) }
 }
 
 fn read(csv: &Path) -> Outcome<String> {
