@@ -5,9 +5,11 @@ use core::{
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
+#[cfg(rondel_own_collector)]
+use crate::collector as epoch;
 #[cfg(rondel_loom_protocol)]
 use crate::sync::no_epoch as epoch;
-#[cfg(not(rondel_loom_protocol))]
+#[cfg(not(any(rondel_loom_protocol, rondel_own_collector)))]
 use crossbeam_epoch as epoch;
 
 /// Keeps every member that is reached through it alive, until it is dropped or repinned.
@@ -88,6 +90,12 @@ impl Guard {
     /// Calls `work` once nobody is pinned any more who is pinned now.
     pub(crate) fn defer(&self, work: impl FnOnce() + Send + 'static) {
         self.epoch.defer(work);
+    }
+
+    /// Hands on what this thread keeps to itself, and does some of the work that is due.
+    #[cfg(all(test, not(rondel_loom)))]
+    pub(crate) fn flush(&self) {
+        self.epoch.flush();
     }
 }
 

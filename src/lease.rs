@@ -5,13 +5,15 @@ use core::{
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
-use crate::{Entry, Guard, Ring, raw::MemberId};
+use crate::{
+    Entry, Guard, Ring, pin,
+    raw::{self, Claims},
+};
 
 /// Turns that were claimed by [`Ring::lease`], to be taken one by one.
 ///
 /// Taking a turn touches nothing shared but the member itself, and claiming sixteen changes the
-/// cursor once: when threads contend for the cursor, a lease spares them that. A thread alone gains
-/// less, since the claim walks over the members, one after the other.
+/// cursor once: when threads contend for the cursor, a lease spares them that.
 ///
 /// # While others act
 ///
@@ -36,12 +38,8 @@ use crate::{Entry, Guard, Ring, raw::MemberId};
 #[must_use = "turns that are not taken are lost to their members"]
 pub struct Lease<'r, T> {
     ring: &'r Ring<T>,
-    turns: [MemberId; MAX],
-    taken: usize,
-    claimed: usize,
+    claims: Claims<'r, T>,
 }
-
-const MAX: usize = 32;
 
 impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// The most turns that one lease claims.
@@ -50,11 +48,11 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// let ring: rondel::Ring<u32> = (0..3).collect();
     /// assert_eq!(ring.lease(1_000).remaining(), rondel::Lease::<u32>::MAX);
     /// ```
-    pub const MAX: usize = MAX;
+    pub const MAX: usize = raw::MAX;
 
     pub(crate) fn new(ring: &'r Ring<T>, turns: usize) -> Self {
-        let mut lease = Self { ring, turns: [MemberId::SENTINEL; MAX], taken: 0, claimed: 0 };
-        lease.renew(turns);
+        let mut lease = Self { ring, claims: Claims::none(ring.core()) };
+        lease.renew(turns, &pin());
         lease
     }
 
@@ -68,7 +66,7 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// for turn in 0..99 {
     ///     if lease.remaining() == 0 {
     ///         guard.repin();
-    ///         lease.renew(16);
+    ///         lease.renew(16, &guard);
     ///     }
     ///     assert_eq!(*lease.next(&guard).unwrap(), turn % 3);
     /// }
@@ -77,10 +75,9 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     /// # Progress
     ///
     /// Lock-free, O(turns).
-    pub fn renew(&mut self, turns: usize) {
+    pub fn renew(&mut self, turns: usize, guard: &Guard) {
         if self.remaining() == 0 {
-            self.taken = 0;
-            self.claimed = self.ring.claim(&mut self.turns[..turns.min(MAX)]);
+            self.ring.core().claim(&mut self.claims, turns.min(Self::MAX), guard);
         }
     }
 
@@ -106,14 +103,7 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     where
         'r: 'g,
     {
-        while self.taken < self.claimed {
-            let turn = self.turns[self.taken];
-            self.taken += 1;
-            if let Some(entry) = self.ring.entry(turn, guard) {
-                return Some(entry);
-            }
-        }
-        None
+        self.claims.take(guard).map(|member| self.ring.shown(member))
     }
 
     /// Turns that are left, those of members removed meanwhile included.
@@ -130,7 +120,7 @@ impl<'r, T: Send + Sync + 'static> Lease<'r, T> {
     ///
     /// Wait-free, O(1), no atomic access.
     pub fn remaining(&self) -> usize {
-        self.claimed - self.taken
+        self.claims.left()
     }
 }
 
@@ -140,9 +130,6 @@ impl<T: RefUnwindSafe> RefUnwindSafe for Lease<'_, T> {}
 
 impl<T> fmt::Debug for Lease<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("taken", &self.taken)
-            .field("claimed", &self.claimed)
-            .finish_non_exhaustive()
+        f.debug_struct("Lease").field("remaining", &self.claims.left()).finish_non_exhaustive()
     }
 }

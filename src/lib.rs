@@ -77,6 +77,8 @@ compile_error!("rondel needs 64-bit atomics: its links and its cursor are one wo
 
 extern crate alloc;
 
+#[cfg(rondel_own_collector)]
+mod collector;
 mod cursor;
 #[cfg(any(doc, doctest))]
 pub mod docs;

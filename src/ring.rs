@@ -387,7 +387,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Lock-free, O(1), no allocation: two or three loads and one compare-and-swap. It repeats
+    /// Lock-free, O(1), no allocation: three loads, one compare-and-swap and a store. It repeats
     /// only when another pick or a removal came first, after a pause that grows with each loss.
     #[inline]
     pub fn next<'g>(&'g self, guard: &'g Guard) -> Option<Entry<'g, T>> {
@@ -551,13 +551,8 @@ impl<T: Send + Sync + 'static> Ring<T> {
         self.core.find(id, guard).map(|member| self.shown(member))
     }
 
-    /// Claims as many turns as `turns` has room for; returns how many there were to claim.
-    pub(crate) fn claim(&self, turns: &mut [MemberId]) -> usize {
-        self.core.claim(turns, &pin())
-    }
-
     #[inline]
-    fn shown<'g>(&self, member: Member<'g, T>) -> Entry<'g, T> {
+    pub(crate) fn shown<'g>(&self, member: Member<'g, T>) -> Entry<'g, T> {
         Entry::new(self.core.id(), member)
     }
 

@@ -119,8 +119,8 @@ pub fn with<R>(handler: impl FnMut(Step) + 'static, work: impl FnOnce() -> R) ->
 }
 
 /// How often threads without a handler paused: at one step in `RONDEL_PAUSES`, at random, if that
-/// environment variable is a number. Mostly for less than a microsecond, the time of a few calls;
-/// sometimes by a yield, which on a busy machine is the time of thousands.
+/// environment variable is a number. Mostly for less than a call takes, at times for as long as
+/// dozens of them do, and sometimes by a yield, which on a busy machine is the time of thousands.
 pub fn pauses() -> u64 {
     // ORDERING: Relaxed, a statistic.
     PAUSES.load(Ordering::Relaxed)
@@ -166,10 +166,12 @@ fn pause_at_random(one_in: u64) {
     if random % one_in == 0 {
         // ORDERING: Relaxed, a statistic.
         PAUSES.fetch_add(1, Ordering::Relaxed);
-        let length = (random >> 32) % 256;
-        if length < 32 {
+        if (random >> 32) % 16 == 0 {
             thread::yield_now();
         }
-        (0..length).for_each(|_| hint::spin_loop());
+        // Each length as likely as twice that length: short pauses for others to get in between
+        // two steps, and long ones for them to get far.
+        let longest = 1 << ((random >> 36) % 8);
+        (0..(random >> 40) % longest).for_each(|_| hint::spin_loop());
     }
 }

@@ -114,6 +114,8 @@ fn a_pick_does_not_call_the_system() {
             guard.repin();
             picker.next(&guard);
             picker.next_where(&guard, |value| *value == 3);
+            let mut lease = picker.lease(3);
+            while lease.next(&guard).is_some() {}
         }
         // The thread leaves without unwinding, and its pin would hold up others for ever.
         drop(guard);

@@ -52,9 +52,24 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    leave_unsent(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// How much of an answer the kernel holds for a client beyond what the network takes. By default that
+/// is megabytes: a crowd that asks for large answers and reads none would have them all copied there
+/// before anybody else's turn comes, and the kernel's memory filled. Connections inherit it.
+#[cfg(target_os = "linux")]
+fn leave_unsent(listener: &Socket) -> io::Result<()> {
+    const UNSENT: u32 = 128 * 1024;
+    listener.set_tcp_notsent_lowat(UNSENT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn leave_unsent(_: &Socket) -> io::Result<()> {
+    Ok(())
 }
 
 /// Serves on each of the listeners until `stop`. True: every request in flight was answered.
@@ -141,6 +156,9 @@ fn connections_by_open_files() -> usize {
     usize::try_from(files).unwrap_or(usize::MAX).max(1)
 }
 
+/// Clients that are let in one after the other, before others have a turn.
+const AT_ONCE: u32 = 8;
+
 impl Worker {
     async fn run(self: Arc<Self>, listener: StdListener, permits: Arc<Semaphore>) -> bool {
         tokio::spawn(Arc::clone(&self).tick());
@@ -170,7 +188,14 @@ impl Worker {
 
     async fn accept(self: &Arc<Self>, listener: TcpListener, permits: &Arc<Semaphore>) {
         let mut backoff = Backoff::default();
+        let mut at_once = 0;
         loop {
+            // However many come at once, those that are here already have their turn in between.
+            at_once += 1;
+            if at_once == AT_ONCE {
+                at_once = 0;
+                tokio::task::yield_now().await;
+            }
             // The permit comes first: above the limit, clients wait in the kernel's queue.
             let next = async {
                 let permit = Arc::clone(permits).acquire_owned().await;

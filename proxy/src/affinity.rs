@@ -31,5 +31,9 @@ pub(crate) fn pick(proxy: &Proxy, session: Option<&Session>) -> Result<Pick, Fai
 
 /// What a client is told that may be served by one server only: this one is away.
 pub(crate) fn only_one(failure: Failure) -> Failure {
-    if matches!(failure, Failure::Connect | Failure::Tls(_)) { Failure::Bound } else { failure }
+    if matches!(failure, Failure::Connect | Failure::ConnectTimeout | Failure::Tls(_)) {
+        Failure::Bound
+    } else {
+        failure
+    }
 }

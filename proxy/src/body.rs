@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use crate::{
     client::{Exchange, Progress},
+    error::Failure,
     multiplex::Lease,
     pool::{self, Upstream},
     trailers,
@@ -89,7 +90,11 @@ impl Body for Upload {
 impl Coming {
     fn take(&mut self, mut part: Frame<Bytes>) -> Result<Frame<Bytes>, UploadError> {
         let count = part.data_ref().map_or(0, Bytes::len);
-        self.room = self.room.checked_sub(count as u64).ok_or(UploadError::TooLarge)?;
+        let Some(room) = self.room.checked_sub(count as u64) else {
+            self.progress.refuse(Failure::BodyTooLarge);
+            return Err(UploadError::TooLarge);
+        };
+        self.room = room;
         self.progress.moved(count);
         if let Some(trailers) = part.trailers_mut() {
             trailers::strip(trailers);

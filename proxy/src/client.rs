@@ -487,6 +487,11 @@ impl Progress {
         client.deadline.store(due, Ordering::Relaxed);
     }
 
+    /// The rest of the body is not wanted.
+    pub(crate) fn refuse(&self, why: Failure) {
+        self.client.refuse(why);
+    }
+
     /// A part of the body has come. The server has its time to take it.
     pub(crate) fn moved(&mut self, bytes: usize) {
         let client = &*self.client;

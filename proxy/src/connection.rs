@@ -5,6 +5,7 @@
 
 mod http2;
 mod io;
+mod linger;
 mod meter;
 
 use std::{
@@ -26,6 +27,7 @@ use tokio::{
     time::{Sleep, timeout},
 };
 
+use self::linger::linger;
 pub(crate) use self::{io::ClientIo, meter::Meter};
 use crate::{
     addresses::Crowded,
@@ -102,8 +104,8 @@ async fn serve(io: ClientIo, client: Arc<Client>) {
         loop {
             // First of all, so that a request which has arrived is answered also at the end.
             // Errors are the client's: a reset, a malformed head. hyper has answered what can be.
-            if Pin::new(&mut connection).poll(cx).is_ready() {
-                return Poll::Ready(End::Closed);
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(if ended.is_ok() { End::Closed } else { End::Cut });
             }
             if client.is_called() {
                 continue;
@@ -117,21 +119,26 @@ async fn serve(io: ClientIo, client: Arc<Client>) {
         }
     });
     let end = end.await;
-    let io = match end {
-        End::Closed => None,
-        End::SlowHead | End::Http2 => {
-            connection.into_parts().map(|parts| parts.io.into_inner().into_parts().0)
+    // None: it is another protocol's now.
+    let Some(scanned) = connection.into_parts().map(|parts| parts.io.into_inner()) else { return };
+    let unread = scanned.leaves_some_unread() || client.check_refusal().is_err();
+    let (mut io, _) = scanned.into_parts();
+    match end {
+        End::Http2 => Box::pin(http2::serve(io, Arc::clone(&client))).await,
+        End::SlowHead => {
+            say_too_slow(&mut io).await;
+            Box::pin(linger(io.stream, &client.worker.stop)).await;
         }
-    };
-    match (end, io) {
-        (End::Http2, Some(io)) => Box::pin(http2::serve(io, Arc::clone(&client))).await,
-        (_, Some(io)) => say_too_slow(io).await,
-        (_, None) => {}
+        End::Closed if unread => Box::pin(linger(io.stream, &client.worker.stop)).await,
+        End::Closed | End::Cut => {}
     }
 }
 
 enum End {
+    /// hyper has answered what it could.
     Closed,
+    /// The client is told nothing more.
+    Cut,
     SlowHead,
     Http2,
 }
@@ -197,17 +204,17 @@ impl<'c, S: Future<Output = ()>> Watch<'c, S> {
         }
         match self.client.phase() {
             // An answer that nobody takes would hold a server's connection as well.
-            _ if self.client.has_stopped_reading() => Next::End(End::Closed),
+            _ if self.client.has_stopped_reading() => Next::End(End::Cut),
             Phase::Head => Next::End(End::SlowHead),
             // It has had its time to close, too: it does not read our last bytes.
-            Phase::Idle if self.closing => Next::End(End::Closed),
+            Phase::Idle if self.closing => Next::End(End::Cut),
             Phase::Idle => {
                 self.closing = true;
                 self.client.linger();
                 Next::FinishAndClose
             }
             // Nothing moves, since the client does not read what it asked for.
-            Phase::Busy if self.http2 => Next::End(End::Closed),
+            Phase::Busy if self.http2 => Next::End(End::Cut),
             // The one who waits sees it when polled.
             Phase::Busy | Phase::Http2 => {
                 self.client.expire();
@@ -261,14 +268,10 @@ impl Alarm {
 }
 
 /// hyper can no longer answer, since it has no request yet; so the few bytes are written here.
-async fn say_too_slow(mut stream: ClientIo) {
+async fn say_too_slow(stream: &mut ClientIo) {
     const ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\
         Rondel-Error: request-timeout\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\r\n\
         the request did not arrive in time\n";
-    let written = timeout(Duration::from_secs(1), async {
-        stream.write_all(ANSWER).await?;
-        stream.shutdown().await
-    });
     // A client that is gone or does not read is not told.
-    let _ = written.await;
+    let _ = timeout(Duration::from_secs(1), stream.write_all(ANSWER)).await;
 }

@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Store,
     #[error("the server cannot be reached")]
     Connect,
+    #[error("the server did not take the connection in time")]
+    ConnectTimeout,
     #[error("there is no secure connection to the server: {0}")]
     Tls(&'static str),
     #[error("the server closed the connection without an answer")]
@@ -70,7 +72,7 @@ impl Failure {
             Self::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
             Self::Bound => (StatusCode::SERVICE_UNAVAILABLE, "affinity"),
             Self::Store => (StatusCode::SERVICE_UNAVAILABLE, "session-store"),
-            Self::Connect => (StatusCode::BAD_GATEWAY, "connect"),
+            Self::Connect | Self::ConnectTimeout => (StatusCode::BAD_GATEWAY, "connect"),
             Self::Tls(_) => (StatusCode::BAD_GATEWAY, "tls"),
             Self::Cut => (StatusCode::BAD_GATEWAY, "cut"),
             Self::BadResponse => (StatusCode::BAD_GATEWAY, "bad-response"),

@@ -148,7 +148,9 @@ fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outco
     match attempted {
         Ok((response, _)) if response.status().is_server_error() => Some(Outcome::Failed),
         Ok(_) => Some(Outcome::Good),
-        Err(Lost::NeverSent(Failure::Connect | Failure::Tls(_))) => Some(Outcome::Unreachable),
+        Err(Lost::NeverSent(Failure::Connect | Failure::ConnectTimeout | Failure::Tls(_))) => {
+            Some(Outcome::Unreachable)
+        }
         Err(Lost::Unanswered(_) | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
             Some(Outcome::Failed)
         }
@@ -162,8 +164,10 @@ fn second_choice(
     last: InFlight,
     failure: Failure,
 ) -> Option<InFlight> {
-    // A lone server that closed an old connection under us is as well as before.
-    let again = failure == Failure::Cut && tried.len() == 1;
+    // A lone server that closed an old connection under us is as well as before. And one that says
+    // nothing may not have heard: the kernel asks again only after a second, which is all that
+    // there was.
+    let again = matches!(failure, Failure::Cut | Failure::ConnectTimeout) && tried.len() == 1;
     others.and_then(|roster| roster.another(tried)).or_else(|| again.then_some(last))
 }
 

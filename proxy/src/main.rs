@@ -134,6 +134,8 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
             workers = listeners.len(),
             admin = admin_at.map_or("off".to_owned(), |address| address.to_string()),
             algorithm = summary.algorithm,
+            affinity = summary.affinity,
+            health = summary.health,
             sessions = summary.sessions,
             tls = summary.tls,
             proxy_protocol = summary.proxy_protocol,

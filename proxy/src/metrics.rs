@@ -174,7 +174,7 @@ impl Fault {
     /// None: it was not the server.
     pub(crate) fn of(failure: Failure) -> Option<Self> {
         match failure {
-            Failure::Connect | Failure::Tls(_) => Some(Self::Connect),
+            Failure::Connect | Failure::ConnectTimeout | Failure::Tls(_) => Some(Self::Connect),
             Failure::Cut => Some(Self::Cut),
             Failure::BadResponse => Some(Self::BadResponse),
             Failure::Timeout => Some(Self::Timeout),

@@ -4,21 +4,7 @@
 //! says whom it would take, and the ring gives the turn to the first such server after the one
 //! before. So all of them break ties in ring order, respect weights, and pass over servers that are
 //! away without a cost to their neighbours.
-
-//!
-//! In simulation (`tests/simulation.rs`: four workers a server, Poisson arrivals, exponential work;
-//! times in units of a good server's mean, as p50 / p99):
-//!
-//! | policy | 8 equal, load 0.7 | 6 fast, 2 at a third, 0.6 | 8 equal, stalls of 10x, 0.5 | 1 and 1/2, 0.6 |
-//! | --- | --- | --- | --- | --- |
-//! | `rr` | 0.84 / 5.02 | 1.13 / 1832 (grows) | 0.87 / 60.5 | 1.64 / 15.7 |
-//! | `sigma` | 0.71 / 4.69 | 0.78 / 7.58 | 0.71 / 5.79 | 0.97 / 7.63 |
-//! | `least-conn` | 0.71 / 4.68 | 0.77 / 7.66 | 0.71 / 5.71 | 0.97 / 7.63 |
-//! | `p2c` | 0.74 / 4.75 | 0.82 / 8.13 | 0.73 / 6.49 | 0.97 / 7.63 |
-//! | `peak-ewma` | 0.75 / 4.73 | 0.79 / 6.45 | 0.79 / 7.14 | 0.95 / 6.68 |
-//!
-//! One proxy that knows what its servers have in hand, at once: with several proxies, each sees its
-//! own part.
+//! `docs/scheduling.md` compares them, in simulation and measured.
 
 mod least_conn;
 mod p2c;

@@ -137,7 +137,7 @@ pub(crate) async fn open(
     http2: bool,
 ) -> io::Result<Stream> {
     let socket = timeout(limits.connect, dial(backend, limits.connect)).await;
-    let socket = socket.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let socket = socket.unwrap_or_else(|_| Err(unheard()));
     let socket = socket.inspect_err(|_| backend.forget_addresses())?;
     socket.set_nodelay(true)?;
     if !backend.is_https() {
@@ -156,7 +156,17 @@ pub(crate) fn failure(backend: &Backend, error: &io::Error) -> Failure {
         return Failure::Tls(fault.as_str());
     }
     tracing::debug!(server = backend.id(), why, "cannot connect");
-    Failure::Connect
+    let unheard = error.get_ref().is_some_and(|cause| cause.is::<Unheard>());
+    if unheard { Failure::ConnectTimeout } else { Failure::Connect }
+}
+
+/// The server said neither yes nor no.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer to the connection request in time")]
+struct Unheard;
+
+fn unheard() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, Unheard)
 }
 
 /// What failed, for people.
@@ -185,7 +195,7 @@ async fn dial(backend: &Backend, time: Duration) -> io::Result<TcpStream> {
                 return Ok(stream);
             }
             Ok(Err(error)) => failure = error,
-            Err(_) => failure = io::ErrorKind::TimedOut.into(),
+            Err(_) => failure = unheard(),
         }
     }
     Err(failure)

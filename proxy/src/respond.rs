@@ -54,7 +54,11 @@ pub(crate) fn with_reply(
 /// An answer of our own: a status, a word for machines, a line for people.
 pub(crate) fn with_failure(failure: Failure, mut exchange: Exchange) -> Response<Payload> {
     exchange.clear_deadline();
-    let last = failure.poisons_connection() || exchange.client().worker.stop.is_draining();
+    let poisoned = failure.poisons_connection();
+    if poisoned {
+        exchange.client().refuse(failure);
+    }
+    let last = poisoned || exchange.client().worker.stop.is_draining();
     let (status, word) = failure.status_and_word();
     exchange.record.refused(status, word);
     let mut response = Response::new(Payload::own(format!("{failure}\n"), exchange));

@@ -82,6 +82,14 @@ async fn the_grafana_dashboard_and_the_alerts_use_metrics_and_labels_that_exist(
         for name in used {
             assert!(series.contains(name), "{file} uses {name}");
         }
+        for (name, label, values) in matchers(&text) {
+            let of = families.values().flat_map(|family| &family.samples);
+            let of = of.filter(|sample| sample.name == name).flat_map(|sample| &sample.labels);
+            let of: HashSet<_> = of.filter(|(known, _)| known == label).map(|(_, v)| v).collect();
+            for value in values.split('|') {
+                assert!(of.contains(&value.to_owned()), "{file}: {name} has no {label} {value}");
+            }
+        }
         // `by (a, b)` names labels.
         for by in text.split("by (").skip(1) {
             for label in by.split(')').next().unwrap().split(", ") {
@@ -93,6 +101,26 @@ async fn the_grafana_dashboard_and_the_alerts_use_metrics_and_labels_that_exist(
         std::fs::read_to_string(format!("{}/dist/grafana.json", env!("CARGO_MANIFEST_DIR")));
     let dashboard: Value = serde_json::from_str(&dashboard.unwrap()).unwrap();
     assert!(dashboard["panels"].as_array().unwrap().len() >= 8);
+}
+
+/// Each `metric{label="value"}` of a text, with any operator, but for what Prometheus adds itself.
+fn matchers(text: &str) -> Vec<(&str, &str, String)> {
+    let mut found = Vec::new();
+    for (open, _) in text.match_indices('{') {
+        let word = |char: char| !(char.is_ascii_alphanumeric() || char == '_');
+        let name = text[..open].rsplit(word).next().unwrap();
+        if !name.starts_with("rondel_") {
+            continue;
+        }
+        let inside = text[open + 1..].split('}').next().unwrap();
+        for matcher in inside.split(',') {
+            let (label, value) = matcher.split_once('=').expect(matcher);
+            if label != "instance" {
+                found.push((name, label, value.trim_start_matches('~').replace(['"', '\\'], "")));
+            }
+        }
+    }
+    found
 }
 
 struct Family {

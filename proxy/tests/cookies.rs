@@ -131,6 +131,129 @@ async fn of_ten_thousand_forged_cookies_none_is_adopted_and_none_costs_a_look_up
 }
 
 #[tokio::test]
+async fn an_id_with_a_good_mac_whose_record_is_gone_is_looked_up_and_not_adopted() {
+    const COOKIES: usize = 200;
+    let redis = RedisServer::start();
+    let (server, plain) = (shared().await, Server::named("plain").await);
+    let minting = proxy(&plain, &redis, &[&[b'a'; 32]]).await;
+    let (mut wire, mut cookies) = (minting.connect().await, Vec::new());
+    for _ in 0..COOKIES {
+        let answer = wire.get("/").await;
+        let set = answer.head.field("set-cookie").expect("a cookie").to_owned();
+        cookies.push(format!("Cookie: {}\r\n", set.split(';').next().expect("a pair")));
+    }
+    until(|| redis.keys().len() >= COOKIES).await;
+    let known = redis.keys();
+    let proxy = proxy(&server, &redis, &[&[b'a'; 32]]).await;
+    let mut wire = proxy.connect().await;
+    within(async {
+        while redis.calls("hgetall") == 0 || !known.contains(&key_for(&mut wire, &cookies[0]).await)
+        {
+        }
+    })
+    .await;
+    redis.command(&["FLUSHALL"]);
+    within(async { while known.contains(&key_for(&mut wire, &cookies[0]).await) {} }).await;
+    let before = redis.calls("hgetall");
+    for cookie in &cookies {
+        // While the answer of a busy machine is late, the MAC is believed.
+        within(async { while known.contains(&key_for(&mut wire, cookie).await) {} }).await;
+    }
+    let calls = redis.calls("hgetall") - before;
+    // Its owner may be a proxy that is about to write it: a record that is missing is looked for twice.
+    assert!((COOKIES as u64 - 1..=3 * COOKIES as u64).contains(&calls), "{calls} look-ups");
+}
+
+/// Says what it is told to, and answers with the key of the session.
+async fn obedient() -> Server {
+    Server::start(|mut wire, _| async move {
+        while let Some(head) = wire.read_head().await {
+            let key = head.field("rondel-session").unwrap_or("none").to_owned();
+            let status = head.field("x-status").unwrap_or("200 OK");
+            let said = head.field("x-say").map(|line| format!("{line}\r\n")).unwrap_or_default();
+            let bodiless = status.starts_with("304") || status.starts_with("101");
+            let body = if bodiless { String::new() } else { key };
+            let length = if bodiless {
+                String::new()
+            } else {
+                format!("Content-Length: {}\r\n", body.len())
+            };
+            wire.write(format!("HTTP/1.1 {status}\r\n{said}{length}\r\n{body}")).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_log_in_changes_the_id_and_a_log_out_ends_it() {
+    let redis = RedisServer::start();
+    let server = obedient().await;
+    let proxy = proxy(&server, &redis, &[&[b'a'; 32]]).await;
+    let mut wire = proxy.connect().await;
+    let mut ask = async |cookie: &str, said: &str| {
+        let fields = if said.is_empty() { String::new() } else { format!("X-Say: {said}\r\n") };
+        wire.write(format!("GET / HTTP/1.1\r\nHost: x\r\n{cookie}{fields}\r\n")).await;
+        let answer = wire.read_answer().await;
+        assert!(answer.head.fields.iter().all(|(name, _)| !name.starts_with("rondel-")));
+        let set = answer.head.field("set-cookie").map(str::to_owned);
+        (answer.text().to_owned(), set)
+    };
+    let line = |set: &str| format!("Cookie: {}\r\n", set.split(';').next().expect("a pair"));
+    let (before, set) = ask("", "").await;
+    let visitor = line(&set.expect("a cookie"));
+    let (_, set) = ask(&visitor, "Rondel-Session: rotate").await;
+    let set = set.expect("another cookie");
+    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
+    let member = line(&set);
+    assert_ne!(member, visitor);
+    let (after, set) = ask(&member, "").await;
+    assert_eq!(set, None);
+    assert_ne!(after, before);
+    // Who had the old id, or planted it, has nothing of the session.
+    let (planted, set) = ask(&visitor, "").await;
+    assert!(set.is_some() && planted != after && planted != before);
+    let (_, set) = ask(&member, "Rondel-Session: destroy").await;
+    let set = set.expect("a cookie that takes the old one away");
+    assert_eq!(set, "rondel_sid=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+    let (gone, set) = ask(&member, "").await;
+    assert!(set.is_some() && gone != after);
+    until(|| ![&before, &after].iter().any(|key| redis.number(&["EXISTS", key]) == 1)).await;
+}
+
+#[tokio::test]
+async fn no_cookie_is_set_where_it_must_not_be() {
+    let redis = RedisServer::start();
+    let server = obedient().await;
+    let proxy = proxy(&server, &redis, &[&[b'a'; 32]]).await;
+    let token = "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln\r\n";
+    let upgrade = "Connection: upgrade\r\nUpgrade: x\r\nX-Status: 101 Switching Protocols\r\n\
+                   X-Say: Upgrade: x\r\n";
+    for fields in [
+        "X-Say: Cache-Control: public, max-age=60\r\n",
+        "X-Say: Cache-Control: s-maxage=60\r\n",
+        "X-Status: 304 Not Modified\r\n",
+        token,
+        upgrade,
+    ] {
+        let mut wire = proxy.connect().await;
+        wire.write(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).await;
+        let head = wire.read_head().await.expect("an answer");
+        assert!(head.all("set-cookie").is_empty(), "{fields}");
+    }
+    // With an interim response before it, the last one has the cookie.
+    let mut wire = proxy.connect().await;
+    let upload = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n";
+    wire.write(upload).await;
+    let mut head = wire.read_head().await.expect("an answer");
+    if head.start.contains(" 100 ") {
+        assert!(head.all("set-cookie").is_empty());
+        head = wire.read_head().await.expect("the last one");
+    }
+    assert_eq!(head.all("set-cookie").len(), 1);
+    assert_eq!(head.field("cache-control"), Some("private"));
+}
+
+#[tokio::test]
 async fn a_key_is_changed_without_losing_a_session() {
     let redis = RedisServer::start();
     let old = minted(&redis, &[b'a'; 32]).await;

@@ -127,8 +127,13 @@ impl Browser {
         }
     }
 
+    /// The whole page, however long it is.
     async fn screenshot(&mut self, name: &str) {
-        let params = json!({ "format": "png", "captureBeyondViewport": true });
+        let metrics = self.call("Page.getLayoutMetrics", json!({})).await;
+        let (width, height) =
+            (&metrics["cssContentSize"]["width"], &metrics["cssContentSize"]["height"]);
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let params = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let picture = self.call("Page.captureScreenshot", params).await;
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(picture["data"].as_str().unwrap())
@@ -177,11 +182,16 @@ async fn it_shows_the_ring_and_the_hand_follows_the_picks() {
     for _ in 0..3 {
         let picked = proxy.get("/").await;
         let name = if picked.text() == "a" { "alpha" } else { "bravo" };
-        let lit = format!("document.querySelector('.node.lit .name')?.textContent === '{name}'");
-        browser.until(&lit).await;
+        // The hand is at rest where it was not before.
+        browser
+            .until(&format!(
+                "document.querySelector('.node.lit .name')?.textContent === '{name}' && \
+                 document.getElementById('hand').getAttribute('transform') !== {hand} && \
+                 hand.at === hand.to"
+            ))
+            .await;
         let moved =
             browser.evaluate("document.getElementById('hand').getAttribute('transform')").await;
-        assert_ne!(moved, hand);
         hand = moved;
     }
     browser.until("document.getElementById('total').textContent === '3'").await;

@@ -5,6 +5,8 @@ mod cluster;
 #[path = "support/layer.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod layer;
+#[path = "support/pair.rs"]
+mod pair;
 #[path = "support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod redis;
@@ -16,6 +18,7 @@ use std::{
 
 use cluster::Cluster;
 use layer::{Client, Proxy, known_clients, serve, until};
+use pair::Pair;
 use redis::{RedisServer, Reply};
 
 fn over(url: &str) -> Proxy {
@@ -64,31 +67,6 @@ fn sessions_are_spread_over_three_nodes_and_outlive_one_of_them() {
 }
 
 #[test]
-fn changes_at_every_node_of_a_cluster_are_told_of() {
-    let cluster = Cluster::start();
-    let (one, two) = (over(&cluster.url()), over(&cluster.url()));
-    let mut clients = known_clients(&one);
-    for round in 0..3 {
-        let mut times = Vec::new();
-        for client in &mut clients {
-            one.get(client, &[]);
-            let value = round.to_string();
-            two.exchange(&mut client.clone(), &[], "b2", &[("Rondel-Session-Note", &value)]);
-            let start = Instant::now();
-            until("the change is seen", || {
-                one.get(client, &[]).sent("rondel-session-note") == Some(value.as_str())
-            });
-            times.push(start.elapsed());
-        }
-        times.sort();
-        assert!(times[9] < Duration::from_millis(5_500), "{times:?}");
-        if round > 0 {
-            assert!(times[6] < Duration::from_millis(100), "{times:?}");
-        }
-    }
-}
-
-#[test]
 fn the_rights_of_the_handbook_are_enough_for_a_cluster() {
     let cluster = Cluster::start();
     let handbook = include_str!("../../docs/sessions.md");
@@ -116,27 +94,15 @@ fn the_rights_of_the_handbook_are_enough_for_a_cluster() {
 
 #[test]
 fn sessions_outlive_the_server_that_sentinels_watch_over() {
-    let mut main = RedisServer::start();
-    let second = RedisServer::start();
-    let sentinel = RedisServer::sentinel_of(&main);
-    second.command(&["REPLICAOF", "127.0.0.1", &main.port().to_string()]);
-    until("the sentinel knows the second", || {
-        sentinel.text(&["INFO", "sentinel"]).is_some_and(|info| info.contains("slaves=1"))
-            && second
-                .text(&["INFO", "replication"])
-                .is_some_and(|info| info.contains("master_link_status:up"))
-    });
-    let url = sentinel.url().replace("redis://", "redis-sentinel://") + "?sentinelServiceName=main";
-    let proxy = over(&url);
+    let mut pair = Pair::start();
+    let proxy = over(&pair.url());
     let mut clients = known_clients(&proxy);
     serve(&proxy, &mut clients, 100);
     assert!(proxy.flush());
     // Frozen is worse than dead: its connections stay.
-    main.freeze();
+    pair.main.freeze();
     serve(&proxy, &mut clients, 100);
-    until("the second has taken over", || {
-        second.text(&["INFO", "replication"]).is_some_and(|info| info.contains("role:master"))
-    });
+    pair.until_taken_over();
     let mut value = 0;
     let start = Instant::now();
     let answer = proxy.get(&mut clients[0], &[]);
@@ -145,22 +111,11 @@ fn sessions_outlive_the_server_that_sentinels_watch_over() {
         let said = [("Rondel-Session-After", value.to_string())];
         proxy.exchange(&mut clients[0], &[], "b1", &[(said[0].0, said[0].1.as_str())]);
         thread::sleep(Duration::from_millis(50));
-        second.text(&["HGET", answer.key(), "d:after"]).is_some()
+        pair.second.text(&["HGET", answer.key(), "d:after"]).is_some()
     });
     assert!(start.elapsed() < Duration::from_secs(20));
-    // And changes there are told of.
-    until("a change is seen soon", || {
-        value += 1;
-        let text = value.to_string();
-        second.command(&["HSET", answer.key(), "d:note", &text]);
-        let start = Instant::now();
-        until("it is seen", || {
-            proxy.get(&mut clients[0], &[]).sent("rondel-session-note") == Some(text.as_str())
-        });
-        start.elapsed() < Duration::from_millis(100)
-    });
-    main.thaw();
-    main.kill();
+    pair.main.thaw();
+    pair.main.kill();
 }
 
 /// Three proxies; one after the other is dropped and replaced while clients go on.

@@ -13,8 +13,14 @@ use std::{
     time::Duration,
 };
 
-use support::{Server, TestProxy, answer_with, free_address, lines, short_limits, until, within};
-use tokio::sync::Notify;
+use support::{
+    Server, TestProxy, Wire, answer_with, free_address, lines, short_limits, until, within,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 const ANSWER_A: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
 
@@ -58,6 +64,57 @@ async fn nobody_to_reach_is_a_502_that_says_so() {
     assert_eq!((answer.status(), answer.error()), (502, "connect"));
     assert_eq!(answer.text(), "the server cannot be reached\n");
     assert_eq!(client.get("/").await.status(), 502, "the connection goes on");
+}
+
+/// A listener whose queue is full, so that the kernel drops each new connection's first packet, and
+/// those that fill it.
+async fn deaf() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut fillers = Vec::new();
+    let soon = Duration::from_millis(200);
+    while let Ok(filler) = timeout(soon, TcpStream::connect(listener.local_addr().unwrap())).await {
+        fillers.push(filler.unwrap());
+    }
+    (listener, fillers)
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_passed_over_in_its_time() {
+    let a = Server::named("a").await;
+    let (listener, _fillers) = deaf().await;
+    let lines = format!("http://{}\n{}", listener.local_addr().unwrap(), a.line());
+    let proxy = TestProxy::start(lines).await;
+    for _ in 0..2 {
+        let began = Instant::now();
+        assert_eq!(proxy.get("/").await.text(), "a");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_lone_server_that_did_not_hear_is_called_once_more() {
+    let (listener, fillers) = deaf().await;
+    let proxy = TestProxy::start(format!("http://{}", listener.local_addr().unwrap())).await;
+    let mut client = proxy.connect().await;
+    let asking = tokio::spawn(async move { client.get("/").await });
+    // The first call has been dropped by now; the kernel would repeat it when its time is over.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(fillers);
+    let answering = tokio::spawn(async move {
+        loop {
+            let mut wire = Wire::new(listener.accept().await.unwrap().0);
+            tokio::spawn(async move {
+                while wire.read_head().await.is_some() {
+                    wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                }
+            });
+        }
+    });
+    let answer = within(asking).await.unwrap();
+    answering.abort();
+    assert_eq!((answer.status(), answer.text()), (200, "ok"));
 }
 
 #[tokio::test]

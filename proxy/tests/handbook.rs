@@ -116,3 +116,36 @@ fn the_sizes_are_those_that_redis_has_for_them() {
         assert!((0.7..1.4).contains(&ratio), "{each:.0} bytes with {values} values");
     }
 }
+
+#[test]
+fn with_the_policy_of_the_handbook_a_full_redis_gives_up_what_was_not_used_for_longest() {
+    assert!(HANDBOOK.contains("`maxmemory-policy volatile-lru` or `volatile-ttl`"));
+    for policy in ["volatile-lru", "volatile-ttl"] {
+        let redis = RedisServer::start_with(&["--maxmemory-policy", policy]);
+        let proxy = Proxy::over(&redis).connected();
+        let mut oldest = Client::default();
+        proxy.get(&mut oldest, &[]);
+        assert!(proxy.flush());
+        let memory = redis.text(&["INFO", "memory"]).expect("its memory");
+        let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        let used: u64 = used.expect("a line").trim().parse().expect("a number");
+        // Room for a few thousand sessions more.
+        redis.command(&["CONFIG", "SET", "maxmemory", &(used + 2_000_000).to_string()]);
+        let mut newest = Client::default();
+        for session in 0..20_000 {
+            newest = Client::default();
+            proxy.get(&mut newest, &[]);
+            if session % 1_000 == 0 {
+                assert!(proxy.flush());
+            }
+        }
+        assert!(proxy.flush(), "{policy}: nothing is refused");
+        assert_eq!(proxy.sessions.stats().writes_dropped.count(), 0, "{policy}");
+        assert!(redis.keys().len() < 15_000, "{policy}: {} keys", redis.keys().len());
+        let key = proxy.get(&mut newest, &[]).key().to_owned();
+        assert_eq!(redis.number(&["EXISTS", &key]), 1, "{policy}");
+        until("the proxy has heard that the oldest is gone", || {
+            proxy.get(&mut oldest.clone(), &[]).sets_cookie()
+        });
+    }
+}

@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -108,6 +108,51 @@ async fn a_server_that_fails_clients_but_not_probes_is_ejected() {
     assert_eq!(shares_of(&answers, "bad"), 5);
     assert_eq!(state(&proxy, 0), State::Ejected);
     assert!(answers[10..].iter().all(|answer| answer.status() == 200));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_more_than_the_others_but_never_in_a_row_is_ejected() {
+    // Every third answer: five in a row never come, and probes are well.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let bad = Server::start(move |mut wire, _| {
+        let asked = Arc::clone(&asked);
+        async move {
+            while let Some(head) = wire.read_head().await {
+                let probe = head.start.contains("/health");
+                let fails = !probe && asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
+                let status = if fails { "500 Internal Server Error" } else { "200 OK" };
+                wire.write(format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nbad")).await;
+            }
+        }
+    })
+    .await;
+    let mut servers = vec![bad];
+    for name in ["b", "c", "d", "e"] {
+        servers.push(Server::named(name).await);
+    }
+    let proxy = TestProxy::start_with(lines(&servers.iter().collect::<Vec<_>>()), eager).await;
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let address = proxy.address;
+            tokio::spawn(async move {
+                let mut client = Wire::connect(address).await;
+                loop {
+                    ask(&mut client, 1).await;
+                }
+            })
+        })
+        .collect();
+    // The comparison is made every ten seconds.
+    until(|| state(&proxy, 0) != State::Up).await;
+    for task in asking {
+        task.abort();
+    }
+    let states: Vec<_> = (0..5).map(|at| state(&proxy, at)).collect();
+    assert_eq!(states[0], State::Ejected);
+    assert!(states[1..].iter().all(|state| *state == State::Up), "{states:?}");
+    assert!(proxy.roster.servers()[0].requests() >= 100, "or chance alone would tell");
+    let shares = shares(&ask(&mut proxy.connect().await, 100).await);
+    assert!(["b", "c", "d", "e"].iter().all(|name| shares[*name] == 25), "{shares:?}");
 }
 
 #[tokio::test]

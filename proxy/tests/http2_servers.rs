@@ -173,6 +173,29 @@ async fn bodies_and_trailers_stream_both_ways_at_once() {
 }
 
 #[tokio::test]
+async fn a_body_of_unknown_length_that_grows_too_large_is_a_413_and_reset_at_the_server() {
+    // It answers nothing before it has read all.
+    let server = Echo::start().await;
+    let proxy = TestProxy::start_with(server.line(), |settings| {
+        settings.limits.max_body = Some(1_000);
+    })
+    .await;
+    let chunks = |count: usize| {
+        let head = "POST /silent HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        format!("{head}{}0\r\n\r\n", format!("64\r\n{}\r\n", "x".repeat(100)).repeat(count))
+    };
+    let mut client = proxy.connect().await;
+    client.write(chunks(11)).await;
+    let answer = client.read_answer().await;
+    assert_eq!((answer.status(), answer.error()), (413, "body-too-large"));
+    assert!(client.is_closed().await);
+    until(|| server.cancelled.load(Ordering::Relaxed) == 1).await;
+    let mut client = proxy.connect().await;
+    client.write(chunks(10).replace("/silent", "/")).await;
+    assert_eq!(client.read_answer().await.body.len(), 1_000);
+}
+
+#[tokio::test]
 async fn a_large_body_passes_and_a_client_that_does_not_read_stops_only_itself() {
     let server = Echo::start().await;
     let proxy = TestProxy::start(server.line()).await;

@@ -194,9 +194,14 @@ async fn events_are_json_for_programs_and_say_at_the_start_what_was_understood()
             break event;
         }
     };
-    for (field, value) in
-        [("level", "INFO"), ("sessions", "embedded"), ("algorithm", "rr"), ("access_log", "-")]
-    {
+    for (field, value) in [
+        ("level", "INFO"),
+        ("sessions", "embedded"),
+        ("algorithm", "rr"),
+        ("affinity", "none"),
+        ("health", "/ every 5s"),
+        ("access_log", "-"),
+    ] {
         assert_eq!(start[field], value, "{start}");
     }
     assert_eq!(start["servers"], 2);
@@ -225,6 +230,23 @@ fn completions_and_the_manual_page_know_the_flags() {
     assert_eq!(code, Some(0));
     assert!(page.contains(".TH rondel-proxy 1") && page.contains("access\\-log"));
     assert_eq!(run(&["completions", "nonsense"]).0, Some(64));
+}
+
+#[test]
+fn bash_completes_flags_and_their_values() {
+    let script = r#"
+        source <("$0" completions bash)
+        complete=$(complete -p rondel-proxy | sed 's/.*-F \([^ ]*\).*/\1/')
+        COMP_WORDS=(rondel-proxy --alg) COMP_CWORD=1
+        $complete rondel-proxy --alg rondel-proxy
+        echo "${COMPREPLY[@]}"
+        COMP_WORDS=(rondel-proxy --algorithm '') COMP_CWORD=2
+        $complete rondel-proxy '' --algorithm
+        echo "${COMPREPLY[@]}"
+    "#;
+    let output = Command::new("bash").args(["-c", script]).arg(binary()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "--algorithm\nrr sigma least-conn p2c peak-ewma\n");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The policies against each other over real sockets: `cargo xtask policies`.
 //!
-//! Four servers that work at four requests at a time, as those of the simulation do, whose service
-//! takes 1, 1, 1 and 4 ms on average (exponential), and every 400 ms one that stalls for 40. The load is open: requests are sent when
-//! they are due, at 60 % of what the servers can do, and a request's time begins then, whether or
-//! not the one before has been answered. All policies are given the same requests, which bring the
-//! work that they are with them, and the same stalls; rounds are interleaved, and what all rounds
-//! took counts together.
+//! Four servers that work at two requests at a time, whose service takes 1, 1, 1 and 4 ms on average
+//! (exponential), and every 400 ms one that stalls for 40: a pool of the simulation's too. The load
+//! is open: requests are sent when they are due, at 60 % of what the servers can do, and a request's
+//! time begins then, whether or not the one before has been answered. All policies are given the
+//! same requests, which bring the work that they are with them, and the same stalls; rounds are
+//! interleaved, and what all rounds took counts together. A round whose requests were sent late is no
+//! measurement, and is done again.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is to be seen at once")]
 #![expect(clippy::print_stdout, reason = "the table is for people")]
@@ -19,17 +20,23 @@ use std::{
 };
 
 use rondel_proxy::policy::Algorithm;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Server, TestProxy, Wire};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 const SLOWNESS: [f64; 4] = [1.0, 1.0, 1.0, 4.0];
 /// Requests that a server works at together.
-const HANDS: usize = 4;
+const HANDS: usize = 2;
 const UNIT: Duration = Duration::from_millis(1);
-#[expect(clippy::cast_precision_loss, reason = "four")]
+#[expect(clippy::cast_precision_loss, reason = "two")]
 const PACE: f64 = LOAD * HANDS as f64;
 const LOAD: f64 = 0.6;
-const ROUND: Duration = Duration::from_secs(8);
+/// No longer, since under `rr` the queue of the slow server grows all the while, and each request in
+/// it holds four descriptors of this process.
+const ROUND: Duration = Duration::from_secs(4);
+const ROUNDS: u64 = 10;
+/// In ms: with a p99 above it, requests were not sent when they were due.
+const LATEST: f64 = 1.0;
 const WARM_UP: Duration = Duration::from_millis(500);
 const STALL_EVERY: Duration = Duration::from_millis(400);
 const STALL: Duration = Duration::from_millis(40);
@@ -153,17 +160,32 @@ fn percentiles(took: &mut [Duration]) -> [f64; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes four minutes, and measures: `cargo xtask policies`"]
+#[ignore = "takes five minutes, and measures: `cargo xtask policies`"]
 async fn measured_sigma_is_as_good_as_least_conn_and_far_below_rr() {
-    let rounds = std::env::var("RONDEL_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
+    let rounds = std::env::var("RONDEL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     let mut took: Vec<Vec<Duration>> = vec![Vec::new(); ALL.len()];
-    let mut latest: f64 = 0.0;
-    for number in 0..rounds {
-        for (at, (_, algorithm)) in ALL.iter().enumerate() {
-            let (more, mut late) = round(*algorithm, number).await;
-            took[at].extend(more);
+    let (mut number, mut spoilt) = (0, 0);
+    while number < rounds {
+        let (mut p99, mut latest) = (Vec::new(), 0.0_f64);
+        let mut of_round = Vec::new();
+        for (_, algorithm) in ALL {
+            let (mut more, mut late) = round(algorithm, number).await;
+            p99.push(percentiles(&mut more)[1]);
             latest = latest.max(percentiles(&mut late)[1]);
+            of_round.push(more);
         }
+        let ratio = p99[1] / p99[2];
+        println!("round {number}: requests {latest:.2} ms late, sigma / least-conn {ratio:.3}");
+        // Somebody else had the machine: nothing is told by what took how long then.
+        if latest > LATEST {
+            spoilt += 1;
+            assert!(spoilt < rounds, "this machine is too busy to measure");
+            continue;
+        }
+        took.iter_mut().zip(of_round).for_each(|(took, more)| took.extend(more));
+        number += 1;
     }
     let head = format!("{} requests each, ms", took[0].len());
     println!("\n{:16}{:>9}{:>9}{:>9}  {head}", "", "p50", "p99", "p99.9");
@@ -175,8 +197,7 @@ async fn measured_sigma_is_as_good_as_least_conn_and_far_below_rr() {
     }
     let (rr, sigma, least_conn) = (p99[0], p99[1], p99[2]);
     println!("sigma / least-conn {:.3}, sigma / rr {:.3}", sigma / least_conn, sigma / rr);
-    println!("p99 of how late requests were sent, in the worst round: {latest:.2} ms");
-    assert!(latest < 1.0, "this machine is too busy to measure");
+    println!("{spoilt} rounds were spoilt by late requests, and done again");
     assert!(sigma < 0.5 * rr);
     assert!(sigma < 1.05 * least_conn);
 }

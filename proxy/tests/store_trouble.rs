@@ -11,167 +11,19 @@ mod redis;
 #[path = "support/relay.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod relay;
+#[path = "support/scene.rs"]
+mod scene;
 mod support;
 
-use std::{
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use lateness::Lateness;
 use redis::{RedisServer, Reply};
 use relay::Relay;
-use support::{Answer, ProxyProcess, Recorder, Server, Wire, until, within};
+use scene::{Client, Scene, Yardstick, note, start};
+use support::{ProxyProcess, Server, Wire, until, within};
 use tempfile::NamedTempFile;
 
-/// What the contract allows a request to wait for the store.
-const PROMISED: Duration = Duration::from_millis(20);
-/// And what it takes apart from that, unoptimized, there and back and through a backend.
-const OWN: Duration = Duration::from_millis(15);
 const TOKEN: &str = "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJib2IifQ.c2ln\r\n";
-
-/// Keeps `X-Note` in the session, and answers with the key of the session and the note before.
-async fn note(mut wire: Wire, _: Recorder) {
-    while let Some(head) = wire.read_head().await {
-        let given = |name| head.field(name).unwrap_or("none");
-        let body = format!("{} {}", given("rondel-session"), given("rondel-session-note"));
-        let set = head.field("x-note").map(|note| format!("Rondel-Session-Note: {note}\r\n"));
-        let (set, length) = (set.unwrap_or_default(), body.len());
-        wire.write(format!("HTTP/1.1 200 OK\r\n{set}Content-Length: {length}\r\n\r\n{body}")).await;
-    }
-}
-
-/// A client with a connection and a cookie.
-struct Client {
-    wire: Wire,
-    cookie: String,
-}
-
-impl Client {
-    async fn of(proxy: &ProxyProcess) -> Self {
-        Self { wire: Wire::connect(proxy.address).await, cookie: String::new() }
-    }
-
-    async fn ask(&mut self, fields: &str) -> Answer {
-        let cookie = &self.cookie;
-        self.wire.write(format!("GET / HTTP/1.1\r\nHost: x\r\n{cookie}{fields}\r\n")).await;
-        let answer = self.wire.read_answer().await;
-        if let Some(set) = answer.head.field("set-cookie") {
-            self.cookie = format!("Cookie: {}\r\n", set.split(';').next().unwrap());
-        }
-        answer
-    }
-
-    /// Leaves a note; the key of the session.
-    async fn leave(&mut self, note: &str) -> String {
-        let answer = self.ask(&format!("X-Note: {note}\r\n")).await;
-        assert_eq!(answer.status(), 200);
-        answer.text().split(' ').next().unwrap().to_owned()
-    }
-}
-
-struct Scene {
-    redis: RedisServer,
-    backend: Server,
-    secret: NamedTempFile,
-    proxy: ProxyProcess,
-    client: Client,
-    key: String,
-    lateness: Lateness,
-}
-
-impl Scene {
-    async fn set(redis: RedisServer, url: &str) -> Self {
-        let backend = Server::start(note).await;
-        let mut secret = NamedTempFile::new().unwrap();
-        writeln!(secret, "the secret of these tests").unwrap();
-        let proxy = start(&backend, &secret, url, &[]).await;
-        let mut client = Client::of(&proxy).await;
-        let key = client.leave("before").await;
-        until(|| redis.text(&["HGET", &key, "d:note"]).as_deref() == Some("before")).await;
-        Self { redis, backend, secret, proxy, client, key, lateness: Lateness::new() }
-    }
-
-    async fn plain() -> Self {
-        let redis = RedisServer::start();
-        let url = redis.url();
-        Self::set(redis, &url).await
-    }
-
-    /// Visits of a client that is known and of as many new ones: each is served, and in time. The
-    /// key of the last new session.
-    async fn endure(&mut self, turns: usize) -> String {
-        let (mut times, mut last) = (Vec::new(), String::new());
-        for turn in 0..turns {
-            let watch = self.lateness.watch();
-            let answer = self.client.ask(&format!("X-Note: {turn}\r\n")).await;
-            times.push(watch.elapsed());
-            assert_eq!(answer.status(), 200);
-            assert_eq!(answer.head.field("set-cookie"), None, "a known session goes on");
-            let before = if turn == 0 { "before".to_owned() } else { (turn - 1).to_string() };
-            assert_eq!(answer.text(), format!("{} {before}", self.key));
-            let mut stranger = Client::of(&self.proxy).await;
-            let watch = self.lateness.watch();
-            last = stranger.leave("new").await;
-            times.push(watch.elapsed());
-            assert!(!stranger.cookie.is_empty(), "new ones begin");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        in_time(times);
-        last
-    }
-
-    /// The store is back: what was written meanwhile arrives, with the end that it had.
-    async fn recover(&mut self, turns: usize, last: &str) {
-        let note = (turns - 1).to_string();
-        self.arrives(&self.key.clone(), &note).await;
-        self.arrives(last, "new").await;
-        within(async {
-            while self.proxy.metric("rondel_session_store_up{store=\"redis\"}").await != 1 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-        assert_eq!(self.client.ask("").await.text(), format!("{} {note}", self.key));
-    }
-
-    /// The note is there, and the record has its absolute end, which is written right behind it.
-    async fn arrives(&self, key: &str, note: &str) {
-        until(|| self.redis.text(&["HGET", key, "d:note"]).as_deref() == Some(note)).await;
-        let field = |name| self.redis.text(&["HGET", key, name]).unwrap().parse::<i64>().unwrap();
-        until(|| self.redis.number(&["EXPIRETIME", key]) == field("seen") + 30 * 60).await;
-        assert!(field("created") <= field("seen"));
-    }
-
-    /// After three failures nobody asks any more; and writes go on to fail, so this comes.
-    async fn is_given_up(&self) {
-        within(async {
-            while self.proxy.metric("rondel_session_store_up{store=\"redis\"}").await != 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-    }
-}
-
-async fn start(backend: &Server, secret: &NamedTempFile, url: &str, more: &[&str]) -> ProxyProcess {
-    let secret = secret.path().to_str().unwrap();
-    let mut flags = vec!["--redis", url, "--session-secret-file", secret, "--workers", "1"];
-    flags.extend(["--admin", "127.0.0.1:0"]);
-    flags.extend(more);
-    let mut proxy = ProxyProcess::start(&backend.line(), &flags).await;
-    proxy.ignore();
-    proxy
-}
-
-/// None took longer than is promised, and nearly all took next to no time.
-fn in_time(mut times: Vec<Duration>) {
-    times.sort();
-    let (most, slowest) = (times[times.len() * 9 / 10], times[times.len() - 1]);
-    assert!(most < OWN, "{most:?} {slowest:?}");
-    assert!(slowest < PROMISED + OWN, "{slowest:?}");
-}
-
 const TURNS: usize = 80;
 
 #[tokio::test]
@@ -276,13 +128,11 @@ async fn not_there_at_the_start() {
     let proxy = start(&backend, &secret, &redis.url(), &[]).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     let mut client = Client::of(&proxy).await;
-    let (lateness, mut times, mut key) = (Lateness::new(), Vec::new(), String::new());
+    let (mut yardstick, mut key) = (Yardstick::beside(&backend).await, String::new());
     for turn in 0..TURNS {
-        let watch = lateness.watch();
-        key = client.leave(&turn.to_string()).await;
-        times.push(watch.elapsed());
+        key = yardstick.time(client.leave(&turn.to_string())).await;
     }
-    in_time(times);
+    yardstick.in_time();
     redis.run();
     until(|| redis.text(&["HGET", &key, "d:note"]) == Some((TURNS - 1).to_string())).await;
 }
@@ -317,13 +167,26 @@ async fn frozen_while_more_sessions_begin_than_are_kept() {
     .await;
 }
 
+/// A client that the proxy has let in: before it is connected, and on a machine that is late, it
+/// refuses.
+async fn first_visit(closed: &ProxyProcess) -> Client {
+    within(async {
+        loop {
+            let mut client = Client::of(closed).await;
+            if client.ask("").await.status() == 200 {
+                return client;
+            }
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn closed_refuses_what_it_cannot_look_up_or_write_and_nothing_else() {
     let mut scene = Scene::plain().await;
     let url = scene.redis.url();
     let closed = start(&scene.backend, &scene.secret, &url, &["--session-fail", "closed"]).await;
-    let mut client = Client::of(&closed).await;
-    client.leave("known").await;
+    first_visit(&closed).await;
     for killed in [false, true] {
         // A session that the other proxy knows, and this one does not.
         let mut elsewhere = Client::of(&scene.proxy).await;
@@ -337,27 +200,49 @@ async fn closed_refuses_what_it_cannot_look_up_or_write_and_nothing_else() {
         }
         let known = cookie;
         let mut unseen = Client { wire: Wire::connect(closed.address).await, cookie: known };
-        let (lateness, mut times) = (Lateness::new(), Vec::new());
         for _ in 0..10 {
             let mut stranger = Client::of(&closed).await;
             for client in [&mut unseen, &mut stranger] {
-                let watch = lateness.watch();
-                let answer = client.ask("").await;
-                times.push(watch.elapsed());
+                let answer = scene.yardstick.time(client.ask("")).await;
                 assert_eq!((answer.status(), answer.error()), (503, "session-store"));
                 assert!(answer.head.field("retry-after").is_some());
                 assert_eq!(answer.head.field("set-cookie"), None);
             }
             assert_eq!(stranger.ask(TOKEN).await.status(), 200, "a token needs no store");
         }
-        times.sort();
-        assert!(times[times.len() - 1] < PROMISED + OWN, "{times:?}");
+        scene.yardstick.refused_in_time();
         if killed {
             scene.redis.run();
         } else {
             scene.redis.thaw();
         }
         within(async { while unseen.ask("").await.status() != 200 {} }).await;
+        within(async { while Client::of(&closed).await.ask("").await.status() != 200 {} }).await;
+    }
+}
+
+#[tokio::test]
+async fn closed_refuses_first_visits_where_reading_goes_on_and_nothing_can_be_written() {
+    let mut scene = Scene::plain().await;
+    let url = scene.redis.url();
+    let closed = start(&scene.backend, &scene.secret, &url, &["--session-fail", "closed"]).await;
+    let mut known = first_visit(&closed).await;
+    let full = ["CONFIG", "SET", "maxmemory", "1"];
+    let (not_full, read_only) =
+        (["CONFIG", "SET", "maxmemory", "0"], ["REPLICAOF", "127.0.0.1", "1"]);
+    for (trouble, end) in [(&full[..], &not_full[..]), (&read_only, &["REPLICAOF", "NO", "ONE"])] {
+        scene.redis.command(trouble);
+        for _ in 0..10 {
+            let mut stranger = Client::of(&closed).await;
+            let answer = scene.yardstick.time(stranger.ask("")).await;
+            assert_eq!((answer.status(), answer.error()), (503, "session-store"), "{trouble:?}");
+            assert_eq!(answer.head.field("set-cookie"), None);
+            if trouble == full {
+                assert_eq!(known.ask("").await.status(), 200, "what is known is served");
+            }
+        }
+        scene.yardstick.refused_in_time();
+        scene.redis.command(end);
         within(async { while Client::of(&closed).await.ask("").await.status() != 200 {} }).await;
     }
 }

@@ -416,7 +416,7 @@ mod tests {
         assert!(core.remove(old, &pin()));
         let new = std::iter::repeat_with(|| {
             for _ in 0..64 {
-                crossbeam_epoch::pin().flush();
+                pin().flush();
             }
             push(3)
         })

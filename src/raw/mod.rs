@@ -3,7 +3,7 @@
 //! A ring is a singly linked list of slots that starts and ends at the sentinel, slot 0, with a
 //! hint backwards in each slot, and one cursor word. The order of files is the order of reading:
 //! `word` (packed words), `slot` (one member), `table` (where slots live), `list` (membership and
-//! order), `turn` (the shared cursor), `walk` (moves that are nobody's turn), `reclaim` (when a value
+//! order), `turn` (the shared cursor), `claims` (turns for later), `walk` (moves that are nobody's turn), `reclaim` (when a value
 //! goes).
 //!
 //! # Invariants
@@ -44,6 +44,7 @@ use crate::{
     sync::{AtomicU64, AtomicUsize, Ordering, unique_ring_id},
 };
 
+mod claims;
 mod list;
 mod reclaim;
 mod slot;
@@ -53,14 +54,14 @@ mod walk;
 mod word;
 
 pub(crate) use self::{
+    claims::{Claims, MAX},
     list::Place,
     word::{Index, MemberId, SENTINEL},
 };
 
 /// What a ring consists of; shared with the values that wait for their grace period.
 pub(crate) struct Core<T> {
-    /// A [`Position`]: the member returned last, or the sentinel.
-    cursor: CachePadded<AtomicU64>,
+    cursor: CachePadded<Cursor>,
     table: Table<T>,
     /// Members; counted up before an insert and down after a removal, so never too small.
     len: CachePadded<AtomicUsize>,
@@ -69,10 +70,23 @@ pub(crate) struct Core<T> {
     _values: PhantomData<Arc<T>>,
 }
 
+/// Both in one cache line.
+struct Cursor {
+    /// A [`Position`]: the member returned last, or the sentinel.
+    position: AtomicU64,
+    /// The same, stored after each change by whoever made it, so it may be late. A pick reads this
+    /// one: a load of a word right behind an exchange on it waits for the exchange, and would cost
+    /// as much again as the pick.
+    echo: AtomicU64,
+}
+
 impl<T> Core<T> {
     pub(crate) fn new() -> Self {
         Self {
-            cursor: CachePadded::new(AtomicU64::new(Position::START.0)),
+            cursor: CachePadded::new(Cursor {
+                position: AtomicU64::new(Position::START.0),
+                echo: AtomicU64::new(Position::START.0),
+            }),
             table: Table::new(),
             len: CachePadded::new(AtomicUsize::new(0)),
             id: unique_ring_id(),

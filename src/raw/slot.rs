@@ -16,6 +16,10 @@ pub(crate) struct Slot<T> {
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
+// SAFETY: N2, a value is written, and taken out, by one thread while no other can see the slot, which
+// may be another thread than made it (`Send`), and read by any number in between (`Sync`).
+unsafe impl<T: Send + Sync> Sync for Slot<T> {}
+
 impl<T> Slot<T> {
     pub(crate) fn new(link: Link) -> Self {
         Self {

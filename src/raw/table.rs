@@ -19,9 +19,16 @@ use crate::{
     sync::{AtomicPtr, AtomicU64, Ordering, back_off, step},
 };
 
-/// log2 of the size of the first segment. Tiny in models, so that they see the table grow.
-const FIRST_BITS: u32 = if cfg!(any(rondel_loom, rondel_small, miri)) { 1 } else { 5 };
-const FIRST: u32 = 1 << FIRST_BITS;
+/// log2 of the size of the first segment. Tiny in models, so that they see the table grow, and yet
+/// large enough for three members, whose turns are then taken the short way.
+const FIRST_BITS: u32 = if cfg!(any(rondel_small, miri)) {
+    1
+} else if cfg!(rondel_loom) {
+    2
+} else {
+    5
+};
+pub(crate) const FIRST: u32 = 1 << FIRST_BITS;
 /// Slots in all, the sentinel among them. The last `FIRST` indices would need one more segment,
 /// as large as all the others together, and are left unused.
 pub(crate) const SLOTS: u64 = INDICES - FIRST as u64;
@@ -90,6 +97,16 @@ impl<T> Table<T> {
         // SAFETY: N1, the segment of a handed-out index was linked in before the index was known
         // to anybody, and stays until the table goes.
         unsafe { &*slot }
+    }
+
+    /// The slots of the first indices, which all exist as long as the table.
+    #[inline]
+    pub(crate) fn first(&self) -> &[Slot<T>; FIRST as usize] {
+        // ORDERING: E7. Relaxed: made before anybody knew of the table.
+        let slots = self.segments[0].load(Ordering::Relaxed);
+        debug_assert!(!slots.is_null(), "made with the table");
+        // SAFETY: N1, made by `new` with this length, and there until the table goes.
+        unsafe { &*slots.cast() }
     }
 
     /// A vacant slot that nobody else can reach, or `None` if all are taken.
@@ -268,7 +285,9 @@ mod models {
     fn two_threads_make_one_segment() {
         explore(2, [13, 19], || {
             let table = Arc::new(Table::new());
-            use_one(&table);
+            for _ in 1..FIRST {
+                use_one(&table);
+            }
             let other = Arc::clone(&table);
             let thread = loom::thread::spawn(move || use_one(&other));
             let mine = use_one(&table);

@@ -16,7 +16,8 @@ use crate::{
     raw::{
         Core, Member,
         slot::Slot,
-        word::{Index, Link, MemberId, Position, SENTINEL},
+        table::FIRST,
+        word::{Index, Link, Position, SENTINEL},
     },
     sync::{Ordering, back_off, step},
 };
@@ -38,8 +39,8 @@ enum Turn<'g, T> {
     Nobody,
     /// Another change of the cursor came first.
     Lost,
-    /// Behind this slot, or in it, a removal is under way that must be finished first.
-    InTheWay(Index),
+    /// Behind the cursor, or under it, a removal is under way that must be finished first.
+    InTheWay,
 }
 
 /// What a search for an acceptable member came to.
@@ -56,45 +57,116 @@ enum Search<'g, T> {
 
 impl<T: Send + Sync + 'static> Core<T> {
     #[inline]
-    fn cursor(&self) -> Position {
+    pub(super) fn cursor(&self) -> Position {
         // ORDERING: E2. Acquire: a removal whose change of the cursor we see is itself seen, so
         // what still looks live afterwards has not been stepped off yet.
-        Position(self.cursor.load(Ordering::Acquire))
+        Position(self.cursor.position.load(Ordering::Acquire))
+    }
+
+    /// Where the cursor was after one of its last changes; mostly where it is. An exchange that
+    /// succeeds from there shows that it was there all the time, since every change makes a new
+    /// version.
+    #[inline]
+    pub(super) fn echo(&self) -> Position {
+        // ORDERING: E2. Acquire: as from the cursor itself, since who stores it has made the
+        // change, from a position that it had read with Acquire.
+        Position(self.cursor.echo.load(Ordering::Acquire))
     }
 
     #[inline]
-    fn move_cursor(&self, from: Position, to: Index) -> bool {
+    pub(super) fn move_cursor(&self, from: Position, to: Index) -> bool {
+        let to = from.moved_to(to);
         // ORDERING: E2. Release: the marks that this thread saw or made are seen by who reads the
         // new position. Acquire is not needed: what `from` says was read with Acquire. Failure is
         // Relaxed: the caller reads again.
-        self.cursor
-            .compare_exchange(from.0, from.moved_to(to).0, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        let moved = self
+            .cursor
+            .position
+            .compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)
+            .is_ok();
+        if moved {
+            // ORDERING: E2. Release, as the change itself.
+            self.cursor.echo.store(to.0, Ordering::Release);
+        }
+        moved
     }
 
     /// The next turn.
+    ///
+    /// Tries the common case: nobody is in the way, and the turn is a member's in the first
+    /// segment. Short enough to be inlined.
     #[inline]
     pub(crate) fn next<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
-        match self.try_next(guard) {
-            Turn::Won(member) => Some(member),
-            Turn::Nobody => None,
-            Turn::Lost | Turn::InTheWay(_) => self.next_contended(guard),
+        let cursor = self.echo();
+        step!(CursorRead);
+        let Some((next, slot, link)) = self.look_nearby(cursor) else {
+            return self.next_anywhere(Some(cursor), guard);
+        };
+        step!(NextFound);
+        if !self.move_cursor(cursor, next) {
+            return self.next_anywhere(None, guard);
         }
+        step!(Moved);
+        // SAFETY: N4, seen linked and live by `look_nearby`.
+        Some(unsafe { Member::seen(slot, next, link, guard) })
     }
 
-    /// The next turn when others are at it too. Apart, so that the common path is short enough to
-    /// be inlined, and saves no registers for the sake of this one.
-    #[cold]
+    /// The live slot that follows, past the sentinel, if both are in the first segment. Only looks.
+    #[inline]
+    fn look_nearby(&self, cursor: Position) -> Option<(Index, &Slot<T>, Link)> {
+        let slots = self.table.first();
+        let at = slots.get(cursor.index() as usize)?;
+        let link = at.link();
+        step!(LinkRead);
+        let next = Self::successor_nearby(slots, at, link)?;
+        let slot = &slots[next as usize];
+        let link = slot.link();
+        (!link.is_removed()).then_some((next, slot, link))
+    }
+
+    /// The slot that follows `at`, past the sentinel, if `at` is live, as its `link` says, and that
+    /// slot in the first segment.
+    #[inline]
+    pub(super) fn successor_nearby(slots: &[Slot<T>], at: &Slot<T>, link: Link) -> Option<Index> {
+        let mut next = link.live_successor();
+        if next == u64::from(SENTINEL) {
+            next = slots[SENTINEL as usize].link().live_successor();
+            step!(HeadRead);
+            // As in `look_past_the_end`; or the ring is empty.
+            if at.link() != link || next == u64::from(SENTINEL) {
+                return None;
+            }
+        }
+        let is_near = next < u64::from(FIRST);
+        #[expect(clippy::cast_possible_truncation, reason = "below FIRST")]
+        is_near.then_some(next as Index)
+    }
+
+    /// The next turn, wherever it is, and whoever else is at it; from the echo first, unless a
+    /// race was lost from there. Apart, so that the common path saves no registers for the sake of
+    /// this one.
     #[inline(never)]
-    fn next_contended<'g>(self: &'g Arc<Self>, guard: &'g Guard) -> Option<Member<'g, T>> {
+    fn next_anywhere<'g>(
+        self: &'g Arc<Self>,
+        echo: Option<Position>,
+        guard: &'g Guard,
+    ) -> Option<Member<'g, T>> {
+        // Only a turn is taken from there: it may be late.
+        let from_echo = echo.map_or(Turn::Lost, |echo| self.try_next(echo, guard));
         let mut failures = 0;
+        match from_echo {
+            Turn::Won(member) => return Some(member),
+            Turn::Lost => back_off(&mut failures),
+            Turn::Nobody | Turn::InTheWay => {}
+        }
         loop {
-            back_off(&mut failures);
-            match self.try_next(guard) {
+            let cursor = self.cursor();
+            step!(CursorRead);
+            match self.try_next(cursor, guard) {
                 Turn::Won(member) => return Some(member),
                 Turn::Nobody => return None,
-                Turn::Lost => {}
-                Turn::InTheWay(at) => self.clear_the_way(at, guard),
+                Turn::Lost => back_off(&mut failures),
+                Turn::InTheWay => self.clear_the_way(cursor.index(), guard),
             }
         }
     }
@@ -104,9 +176,7 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// Takes effect when the link that names the result is read (for `Nobody`, when the sentinel
     /// is seen to follow itself): from there to the exchange the cursor did not move.
     #[inline]
-    fn try_next<'g>(&'g self, guard: &'g Guard) -> Turn<'g, T> {
-        let cursor = self.cursor();
-        step!(CursorRead);
+    fn try_next<'g>(&'g self, cursor: Position, guard: &'g Guard) -> Turn<'g, T> {
         match self.look(cursor.index()) {
             Hop::To { next, slot, link, .. } => {
                 step!(NextFound);
@@ -118,7 +188,7 @@ impl<T: Send + Sync + 'static> Core<T> {
                 Turn::Won(unsafe { Member::seen(slot, next, link, guard) })
             }
             Hop::Empty => Turn::Nobody,
-            Hop::Again => Turn::InTheWay(cursor.index()),
+            Hop::Again => Turn::InTheWay,
         }
     }
 
@@ -150,41 +220,6 @@ impl<T: Send + Sync + 'static> Core<T> {
                 Search::Nobody => return None,
                 Search::Again => {}
             }
-        }
-    }
-
-    /// Claims the next turns, as many as `turns` has room for, with one change of the cursor;
-    /// returns how many, which is less only if the ring is empty. Apart, so that taking what was
-    /// claimed is short enough to be inlined.
-    #[inline(never)]
-    pub(crate) fn claim(self: &Arc<Self>, turns: &mut [MemberId], guard: &Guard) -> usize {
-        let mut failures = 0;
-        'again: loop {
-            let cursor = self.cursor();
-            step!(CursorRead);
-            let mut at = cursor.index();
-            let mut link = self.link(at);
-            step!(LinkRead);
-            for turn in &mut *turns {
-                // What said that a member is live says too who follows it.
-                match self.look_behind(at, link) {
-                    Hop::To { next, link: of_next, .. } => {
-                        *turn = MemberId::new(next, of_next);
-                        (at, link) = (next, of_next);
-                    }
-                    Hop::Empty => return 0,
-                    Hop::Again => {
-                        self.clear_the_way(at, guard);
-                        continue 'again;
-                    }
-                }
-            }
-            step!(TurnsFound);
-            if self.move_cursor(cursor, at) {
-                step!(Moved);
-                return turns.len();
-            }
-            back_off(&mut failures);
         }
     }
 
@@ -237,7 +272,7 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// The same, from what the link of `at` was.
     #[inline]
-    fn look_behind(&self, at: Index, link: Link) -> Hop<'_, T> {
+    pub(super) fn look_behind(&self, at: Index, link: Link) -> Hop<'_, T> {
         if link.is_removed() {
             return Hop::Again;
         }
@@ -280,7 +315,7 @@ impl<T: Send + Sync + 'static> Core<T> {
 
     /// Finishes the removal of `at`, or else of what follows it.
     #[cold]
-    fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
+    pub(super) fn clear_the_way(self: &Arc<Self>, at: Index, guard: &Guard) {
         let mut before = (at, self.link(at));
         if before.1.is_removed() {
             self.unlink(at, guard);

@@ -15,9 +15,10 @@ impl<T: Send + Sync + 'static> Core<T> {
     /// The member of that name, if it is in the ring.
     #[inline]
     pub(crate) fn find<'g>(&'g self, at: MemberId, guard: &'g Guard) -> Option<Member<'g, T>> {
-        let link = self.link(at.index());
+        let slot = self.slot(at.index());
+        let link = slot.link();
         // SAFETY: N4, a live slot whose generation was published is linked.
-        at.is_live_in(link).then(|| unsafe { self.member(at.index(), link, guard) })
+        at.is_live_in(link).then(|| unsafe { Member::seen(slot, at.index(), link, guard) })
     }
 
     /// The slot that follows `at`, live or not; of a removed one, the slot that followed it when

@@ -62,7 +62,7 @@ impl MemberId {
     /// Whether `link`, loaded from this member's slot, says that the member is in the ring.
     #[inline]
     pub(crate) const fn is_live_in(self, link: Link) -> bool {
-        link.is_live() && self.is_named_by(link)
+        (self.0 ^ link.0) & (GENERATION_MASK | Link::REMOVED | Link::SPENT) == 0
     }
 
     /// Whether `link`, loaded from this member's slot, still belongs to this member.
@@ -99,6 +99,13 @@ impl Link {
     #[inline]
     pub(crate) const fn successor(self) -> Index {
         index_of(self.0)
+    }
+
+    /// The successor, or larger than any index if this slot is removed: one comparison answers
+    /// both.
+    #[inline]
+    pub(crate) const fn live_successor(self) -> u64 {
+        self.0 & (Self::REMOVED | INDEX_MASK)
     }
 
     #[inline]

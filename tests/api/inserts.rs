@@ -96,7 +96,7 @@ fn a_refused_insert_needs_no_debug_of_the_value() {
 
 #[test]
 fn a_ring_grows_past_several_segments() {
-    let members = if cfg!(miri) { 300 } else { 100_000 };
+    let members = if cfg!(miri) { 100 } else { 100_000 };
     let (ring, keys) = ring_of(members);
     let guard = pin();
     assert_eq!(ring.len(), members as usize);

@@ -54,9 +54,9 @@ fn are_renewed_once_they_are_used_up() {
     let mut lease = ring.lease(2);
     let guard = pin();
     assert_eq!(*lease.next(&guard).unwrap(), 0);
-    lease.renew(5); // one turn is left: it is kept, and no other is claimed
+    lease.renew(5, &guard); // one turn is left: it is kept, and no other is claimed
     assert_eq!(rest(&mut lease), [1]);
-    lease.renew(4);
+    lease.renew(4, &guard);
     assert_eq!(lease.remaining(), 4);
     assert_eq!(turns(&ring, 1), [0]);
     assert_eq!(rest(&mut lease), [2, 0, 1, 2]);

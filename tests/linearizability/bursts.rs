@@ -1,6 +1,7 @@
 //! Random histories. Threads make short bursts of random calls on a ring of a few members, so that
-//! they meet. Every burst ends with calls in quiet that show the whole state, and is checked as one
-//! history.
+//! they meet. Every burst ends with calls in quiet that show the whole state, from which the next
+//! begins, and is checked as one history. The checks take as long as the calls; so some bursts are
+//! made first, and then all threads check them.
 
 use std::{
     sync::{
@@ -25,9 +26,11 @@ use crate::common::{
 };
 
 /// Bursts on one ring. Then there is a new one, with new threads and other kinds of calls.
-const BURSTS: usize = 100;
+const BURSTS: usize = if cfg!(miri) { 8 } else { 100 };
+/// Bursts that are made before they are checked.
+const UNCHECKED: usize = 25;
 /// The most calls in a burst, of all threads together.
-const CALLS: usize = 24;
+const CALLS: usize = 48;
 /// More names than the bursts can give out.
 #[expect(clippy::cast_possible_truncation, reason = "a few thousand")]
 const NAMES: Name = (BURSTS * (CALLS + 10)) as Name;
@@ -36,7 +39,7 @@ const NAMES: Name = (BURSTS * (CALLS + 10)) as Name;
 fn bursts_of_overlapping_calls_are_linearizable() {
     let mut random = Random::new(seed());
     let (mut calls, mut overlapping) = (0, 0);
-    for _ in 0..times(100, 2) {
+    for _ in 0..times(100, 4) {
         let tally = Tally::new();
         let arena = Arena::new(&mut random, &tally);
         let threads = arena.threads;
@@ -113,8 +116,16 @@ struct Arena {
     state: Mutex<State>,
     /// The calls of a burst.
     calls: Mutex<Vec<Call>>,
+    /// Bursts that were made.
+    unchecked: Mutex<Vec<Story>>,
     /// Calls of all bursts that overlapped one of another thread.
     overlapping: AtomicUsize,
+}
+
+/// What is to be checked: the calls of a burst, and those in quiet after it.
+struct Story {
+    initial: State,
+    history: Vec<Call>,
 }
 
 impl Arena {
@@ -126,7 +137,7 @@ impl Arena {
         let tally = Arc::clone(tally);
         Self {
             threads,
-            calls_each: random.choose(&[1, 1, 2, 3, most]).expect("not empty"),
+            calls_each: random.choose(&[1, 2, 4, most, most]).expect("not empty"),
             kinds: Kind::some(random),
             subject: Subject::new(NAMES, move |name| tally.value(name)),
             clock: AtomicU64::new(0),
@@ -134,22 +145,26 @@ impl Arena {
             meeting: Meeting::of(threads),
             state: Mutex::new(State::default()),
             calls: Mutex::new(Vec::new()),
+            unchecked: Mutex::new(Vec::new()),
             overlapping: AtomicUsize::new(0),
         }
     }
 
     fn attend(&self, thread: usize, mut random: Random) {
         let _attendance = self.meeting.attend();
-        for _ in 0..BURSTS {
+        for burst in 1..=BURSTS {
             if thread == 0 {
-                self.set_up(&mut random);
+                in_quiet(|| self.set_up(&mut random));
             }
             self.meeting.wait();
             let calls = self.burst(thread, &mut random);
             self.calls.lock().expect("no panic").extend(calls);
             self.meeting.wait();
             if thread == 0 {
-                self.look_back();
+                in_quiet(|| self.look_back());
+            }
+            if burst % UNCHECKED == 0 || burst == BURSTS {
+                self.check();
             }
         }
     }
@@ -240,7 +255,7 @@ impl Arena {
         self.last_name.fetch_add(1, SeqCst) + 1
     }
 
-    /// Adds the calls that show the state, checks the history, and hands the state on.
+    /// Adds the calls that show the state, and begins the next story with it.
     fn look_back(&self) {
         let mut state = self.state.lock().expect("no panic");
         let mut history = std::mem::take(&mut *self.calls.lock().expect("no panic"));
@@ -256,26 +271,45 @@ impl Arena {
         // That it found nobody is no promise of one moment, and it changes nothing.
         history
             .retain(|call| !(matches!(call.op, Op::NextWhere(_)) && call.ret == Ret::Member(None)));
-        history.extend(self.quiet_calls());
-        match check(&state, &history) {
-            Ok(order) => order.into_iter().for_each(|place| {
-                state.apply(history[place].op);
-            }),
-            Err(text) => panic!("{text}"),
-        }
+        let shown = self.quiet_calls(&mut history);
+        let story = Story { initial: std::mem::replace(&mut *state, shown), history };
+        self.unchecked.lock().expect("no panic").push(story);
     }
 
-    /// The members, from both ends, and by their turns.
-    fn quiet_calls(&self) -> Vec<Call> {
+    /// Calls that show the members, from both ends, and by their turns; the state that they leave.
+    fn quiet_calls(&self, history: &mut Vec<Call>) -> State {
         let guard = pin();
         let mut recorder = Recorder::new(self.threads, || self.clock.fetch_add(1, SeqCst));
         let mut call = |op| recorder.call(op, || self.subject.call(op, &guard));
         let Ret::Members(members) = call(Op::Iter) else { unreachable!("the result of a lap") };
         call(Op::IterBack);
         call(Op::Len);
-        for _ in 0..=members.len() {
-            call(Op::Next);
+        let last = (0..=members.len()).map(|_| call(Op::Next)).last();
+        history.extend(recorder.into_calls());
+        match last {
+            // If it is of nobody who is there, no order of the calls explains it.
+            Some(Ret::Member(Some(name))) if members.contains(&name) => {
+                State::new(members).with_cursor_on(name)
+            }
+            _ => State::new(members),
         }
-        recorder.into_calls()
     }
+
+    /// Checks what there is to check, together with the other threads.
+    fn check(&self) {
+        let next = || self.unchecked.lock().expect("no panic").pop();
+        while let Some(Story { initial, history }) = next() {
+            if let Err(text) = check(&initial, &history) {
+                panic!("{text}");
+            }
+        }
+    }
+}
+
+/// Makes calls that nobody else overlaps: without pauses between their steps.
+fn in_quiet(calls: impl FnOnce()) {
+    #[cfg(rondel_steps)]
+    rondel::steps::with(drop, calls);
+    #[cfg(not(rondel_steps))]
+    calls();
 }

@@ -17,12 +17,13 @@ use std::{
 ///
 /// | preemptions | quick | full (`RONDEL_MODELS=full`) |
 /// | --- | --- | --- |
-/// | two threads | 2; 3 without reclamation | 3, then any number for as long as it may take |
-/// | three threads | none; 1 without reclamation | 1, then 3, both for as long as it may take |
+/// | two threads | 2; 3 without reclamation | 3, then any number |
+/// | three threads | none; 1 without reclamation | 1, then 3 |
 ///
-/// `RONDEL_PREEMPTIONS` overrules. In the full form a search may take `RONDEL_MODEL_SECONDS`, 180
-/// if unset; the table says which came to their end. `RONDEL_FLOORS=off` is for mutants, which may
-/// leave less to explore and are not found out by that.
+/// `RONDEL_PREEMPTIONS` overrules. A search ends after `RONDEL_MODEL_EXECUTIONS`, if unset 30,000 in
+/// the quick form and 200,000 in the full one, and then the table says that these were not all. A
+/// number of executions, not a time: so the table is the same on every machine. `RONDEL_FLOORS=off`
+/// is for mutants, which may leave less to explore and are not found out by that.
 #[track_caller]
 pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send + Sync + 'static) {
     let body = Arc::new(body);
@@ -32,15 +33,16 @@ pub(crate) fn explore(threads: usize, floors: [usize; 2], body: impl Fn() + Send
         return;
     }
     let mut sum = Explored::default();
+    let mut least = 0;
     for bound in bounds {
-        let explored = search(bound, Arc::clone(&body));
+        let explored = search(bound, threads, Arc::clone(&body));
         explored.tell(bound, 1);
+        let executions = explored.executions;
+        assert!(executions >= least || explored.is_cut, "more preemptions, and fewer executions");
+        least = executions;
         sum += explored;
     }
-    // One that was stopped says itself that it has not seen all.
-    if !sum.is_cut {
-        meets_floor(sum.executions, floors);
-    }
+    sum.meets_floor(floors);
 }
 
 /// The bounds on preemptions to explore a model at, one after the other.
@@ -67,20 +69,21 @@ pub(crate) struct Explored {
     pub(crate) is_cut: bool,
 }
 
-/// Explores the executions with at most so many preemptions.
+/// Executions between two looks of loom at how many there were.
+const CHECKPOINT: usize = 1_000;
+
+/// Explores the executions of so many threads with at most so many preemptions.
 pub(crate) fn search(
     bound: Option<usize>,
+    threads: usize,
     body: Arc<impl Fn() + Send + Sync + 'static>,
 ) -> Explored {
-    let seconds = variable("RONDEL_MODEL_SECONDS").map_or(180, |seconds| {
-        seconds.parse().expect("RONDEL_MODEL_SECONDS is a number of seconds")
-    });
-    let limit = is_full().then(|| Duration::from_secs(seconds));
+    let most = most_executions(threads);
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 100_000;
     builder.preemption_bound = bound;
-    builder.max_duration = limit;
-    builder.checkpoint_interval = 1_000; // executions between two looks at the clock
+    builder.max_permutations = Some(most);
+    builder.checkpoint_interval = CHECKPOINT;
     let executions = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&executions);
     let began = Instant::now();
@@ -88,12 +91,20 @@ pub(crate) fn search(
         count.fetch_add(1, Relaxed);
         body();
     });
-    let time = began.elapsed();
-    Explored {
-        executions: executions.load(Relaxed),
-        time,
-        is_cut: limit.is_some_and(|limit| time >= limit),
-    }
+    let executions = executions.load(Relaxed);
+    // loom leaves off right before the one that would be the last.
+    Explored { executions, time: began.elapsed(), is_cut: executions + 1 >= most }
+}
+
+/// How many executions a search may take, in whole steps of `CHECKPOINT`: more for three threads,
+/// of which there are few models.
+fn most_executions(threads: usize) -> usize {
+    let default = if is_full() { 200_000 } else { 30_000 };
+    let most: usize = variable("RONDEL_MODEL_EXECUTIONS").map_or(default, |most| {
+        most.parse().expect("RONDEL_MODEL_EXECUTIONS is a number of executions")
+    });
+    let most = if threads > 2 { 5 * most } else { most };
+    most.next_multiple_of(CHECKPOINT).max(CHECKPOINT)
 }
 
 impl Explored {
@@ -109,6 +120,19 @@ impl Explored {
             if self.is_cut { ", not all" } else { "" }
         ));
     }
+
+    /// Fails if there were fewer executions than the floor: see [`explore`]. A search that was cut
+    /// short has had enough of them.
+    #[track_caller]
+    pub(crate) fn meets_floor(&self, floors: [usize; 2]) {
+        let floor = floors[usize::from(cfg!(rondel_loom_protocol))];
+        let no_floors = variable("RONDEL_FLOORS").is_some_and(|floors| floors == "off");
+        assert!(
+            self.executions >= floor || self.is_cut || no_floors,
+            "only {} executions, {floor} expected: is --cfg crossbeam_loom set?",
+            self.executions
+        );
+    }
 }
 
 impl AddAssign for Explored {
@@ -117,16 +141,6 @@ impl AddAssign for Explored {
         self.time += other.time;
         self.is_cut |= other.is_cut;
     }
-}
-
-#[track_caller]
-pub(crate) fn meets_floor(executions: usize, floors: [usize; 2]) {
-    let floor = floors[usize::from(cfg!(rondel_loom_protocol))];
-    let no_floors = variable("RONDEL_FLOORS").is_some_and(|floors| floors == "off");
-    assert!(
-        executions >= floor || no_floors,
-        "only {executions} executions, {floor} expected: is --cfg crossbeam_loom set?"
-    );
 }
 
 pub(crate) fn is_full() -> bool {

@@ -10,12 +10,12 @@ use crate::{
 
 #[test]
 fn pops_from_both_ends_of_one_member() {
-    Model::of(&[0]).thread(&[PopFront]).thread(&[PopBack]).timed().explore([820, 700]);
+    Model::of(&[0]).thread(&[PopFront]).thread(&[PopBack]).timed().explore([1_400, 1_600]);
 }
 
 #[test]
 fn pops_from_both_ends_of_two_members() {
-    Model::of(&[0, 1]).thread(&[PopFront]).thread(&[PopBack]).timed().explore([1_600, 1_500]);
+    Model::of(&[0, 1]).thread(&[PopFront]).thread(&[PopBack]).timed().explore([2_600, 3_500]);
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn two_pops_from_the_front() {
         .thread(&[PopFront])
         .thread(&[PopFront])
         .timed()
-        .explore([1_600, 1_900]);
+        .explore([2_300, 3_500]);
 }
 
 #[test]
@@ -34,12 +34,12 @@ fn pop_front_against_push_front() {
         .thread(&[PopFront])
         .thread(&[Insert(Front, 1), Contains(0)])
         .timed()
-        .explore([730, 370]);
+        .explore([810, 630]);
 }
 
 #[test]
 fn pop_front_against_removal_of_the_first() {
-    Model::of(&[0, 1]).thread(&[PopFront]).thread(&[Remove(0)]).timed().explore([2_400, 3_700]);
+    Model::of(&[0, 1]).thread(&[PopFront]).thread(&[Remove(0)]).timed().explore([3_600, 8_000]);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn pop_front_against_next() {
         .thread(&[PopFront])
         .thread(&[Next])
         .timed()
-        .explore([180, 59]);
+        .explore([630, 490]);
 }
 
 #[test]
@@ -58,5 +58,5 @@ fn pop_back_against_push_back() {
         .thread(&[PopBack])
         .thread(&[Insert(Back, 1), Contains(0)])
         .timed()
-        .explore([1_000, 620]);
+        .explore([1_100, 870]);
 }

@@ -12,7 +12,7 @@ fn one_member_is_removed_once() {
         .thread(&[Remove(0), Next])
         .thread(&[Remove(0)])
         .timed()
-        .explore([1_600, 1_200]);
+        .explore([3_800, 4_900]);
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn neighbours_are_removed_at_once() {
         .thread(&[Remove(0)])
         .thread(&[Remove(1)])
         .timed()
-        .explore([2_100, 3_200]);
+        .explore([3_700, 8_200]);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn neighbours_are_removed_at_once_with_the_cursor_on_the_second() {
         .after(&[Next, Next])
         .thread(&[Remove(0)])
         .thread(&[Remove(1)])
-        .explore([2_100, 2_700]);
+        .explore([3_800, 6_900]);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn three_neighbours_are_removed_at_once() {
         .thread(&[Remove(0)])
         .thread(&[Remove(1)])
         .thread(&[Remove(2)])
-        .explore([60_000, 3_100]);
+        .explore([60_000, 7_900]);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_removed_member_is_not_found() {
         .thread(&[Remove(0)])
         .thread(&[Contains(0), Get(0), Next])
         .timed()
-        .explore([1_000, 350]);
+        .explore([7_400, 4_200]);
 }
 
 /// As above, with a member before the two: so it shows if the cursor steps off onto the first of
@@ -62,5 +62,5 @@ fn neighbours_in_the_middle_are_removed_at_once_with_the_cursor_on_the_second() 
         .after(&[Next, Next, Next])
         .thread(&[Remove(1)])
         .thread(&[Remove(2)])
-        .explore([2_200, 2_900]);
+        .explore([4_400, 7_500]);
 }

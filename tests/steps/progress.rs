@@ -1,6 +1,7 @@
 //! A thread is stopped between two steps: the others go on, for as long as they like.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         mpsc::{self, Receiver, SyncSender},
@@ -12,37 +13,45 @@ use rondel::steps::Step;
 
 use crate::{
     alone,
-    common::{Random, seed, times},
+    common::{Random, seed},
     every_trace, others,
     scene::{Call, Half, Outcome, Scene},
 };
 
-/// Calls that the others make while the thread is stopped at one step.
-const CALLS: usize = 800;
-/// Calls that they make, all stops together, at the least.
-const FLOOR: usize = 1_000_000;
+/// Calls that the others make while a thread is stopped at a step of a call, and how many if they
+/// have made as many already at this step of this call, beside another half-done removal.
+const MANY: usize = 1_000_000;
+const FEW: usize = 800;
 
 #[test]
-fn others_go_on_while_a_thread_is_stopped_at_any_step() {
+fn others_make_a_million_calls_while_a_thread_is_stopped_at_any_step_of_any_call() {
     let _alone = alone();
     let mut random = Random::new(seed());
-    let calls = times(CALLS, 20);
+    let (mut all, mut done) = (BTreeSet::new(), BTreeSet::new());
     let mut made = 0;
     for (half, call, trace) in every_trace() {
-        for stop in 0..trace.len() {
+        for (stop, step) in trace.into_iter().enumerate() {
+            all.insert((call, step));
+            let is_done = done.contains(&(call, step));
             // The many removals of `Reclaim` repeat themselves.
-            if call == Call::Reclaim && stop > 20 && !random.one_in(64) {
+            if is_done && call == Call::Reclaim && stop > 20 && !random.one_in(64) {
                 continue;
             }
-            stop_at(half, call, stop, calls, &mut random);
+            let calls = if is_done { FEW } else { MANY };
+            // What is reclaimed, and when, is not the same each time.
+            if stop_at(half, call, stop, calls, &mut random) == Some(step) {
+                done.insert((call, step));
+            }
             made += calls;
         }
     }
-    println!("{made} calls of others while a thread was stopped");
-    assert!(made >= FLOOR, "only {made} calls");
+    println!("{} steps of calls, {made} calls of others meanwhile", done.len());
+    let missing: Vec<_> = all.difference(&done).collect();
+    assert!(missing.is_empty(), "never stopped at {missing:?}");
 }
 
-fn stop_at(half: Half, call: Call, stop: usize, calls: usize, random: &mut Random) {
+/// Stops the call once, and has the others work; the step at which it was.
+fn stop_at(half: Half, call: Call, stop: usize, calls: usize, random: &mut Random) -> Option<Step> {
     let scene = Scene::new(half, call);
     let (has_stopped, stopped) = mpsc::sync_channel(1);
     let (go_on, may_go_on) = mpsc::sync_channel(1);
@@ -51,7 +60,7 @@ fn stop_at(half: Half, call: Call, stop: usize, calls: usize, random: &mut Rando
         thread::spawn(move || scene.make(stop_once(stop, has_stopped, may_go_on)))
     };
     // Its steps may be fewer this time; then it has ended, which does no harm.
-    let _ = stopped.recv();
+    let step = stopped.recv().ok();
     let left = others::work(&scene, calls, random);
     let _ = go_on.send(());
     let outcome = victim.join().unwrap_or_else(|_| panic!("{half:?}, {call:?}, step {stop}"));
@@ -60,17 +69,18 @@ fn stop_at(half: Half, call: Call, stop: usize, calls: usize, random: &mut Rando
     // A call that takes from an end may take what the others left there.
     scene.assert_whole(if taken { &[] } else { &left }, counted_too_much(half));
     scene.close();
+    step
 }
 
 fn stop_once(
     stop: usize,
-    has_stopped: SyncSender<()>,
+    has_stopped: SyncSender<Step>,
     may_go_on: Receiver<()>,
 ) -> impl FnMut(Step) {
     let mut number = 0;
-    move |_| {
+    move |step| {
         if number == stop {
-            let _ = has_stopped.send(());
+            let _ = has_stopped.send(step);
             let _ = may_go_on.recv();
         }
         number += 1;

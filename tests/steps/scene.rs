@@ -70,7 +70,7 @@ impl Half {
 }
 
 /// The call that is looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Call {
     Next,
     NextWhere,

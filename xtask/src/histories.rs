@@ -7,12 +7,16 @@ use std::{
 
 use crate::run::{Outcome, Run};
 
-/// Overlapping calls that the long form must come to, and a minute of it: in fewer, little is shown.
-const FLOOR: u64 = 10_000_000;
+/// Overlapping calls that each minute must come to: in fewer, little is shown.
 const FLOOR_PER_MINUTE: u64 = 1_000_000;
 
-/// Checks histories for so many minutes, 10 if none, with pauses between the steps of the calls; on
-/// a slow machine for longer, until enough calls have overlapped.
+/// So many times longer it may take on a machine that does other things too.
+const PATIENCE: u32 = 4;
+
+/// How long one run of the checker is, in its own unit: some seconds.
+const LENGTH: &str = "5";
+
+/// Checks histories for so many minutes, 10 if none, with pauses between the steps of the calls.
 pub(crate) fn all(arguments: &[String]) -> Outcome {
     let minutes = match arguments {
         [] => 10,
@@ -21,35 +25,17 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         }
         _ => return Err("takes the number of minutes".to_owned()),
     };
-    let began = Instant::now();
-    let length = Duration::from_secs(60 * minutes);
-    let seeds = RandomState::new();
-    let mut sum = Counts::default();
-    let floor = FLOOR.min(minutes * FLOOR_PER_MINUTE);
-    for round in 0_u64.. {
-        if began.elapsed() >= length && sum.overlapping >= floor {
-            break;
-        }
-        let seed = seeds.hash_one(round);
-        // At every other step, or at few: then threads meet in the midst of long calls.
-        let pauses = [2, 4, 8, 32][usize::try_from(round % 4).unwrap_or(0)];
-        let counts = burst(seed, pauses).map_err(|why| format!("seed {seed}: {why}"))?;
-        sum.calls += counts.calls;
-        sum.overlapping += counts.overlapping;
-        sum.pauses += counts.pauses;
-        println!(
-            "{:5.0} s  seed {seed:20}, a pause in {pauses:2} steps: {:9} calls, {:8} overlapping, 0 violations",
-            began.elapsed().as_secs_f64(),
-            counts.calls,
-            counts.overlapping
-        );
-    }
+    let floor = minutes * FLOOR_PER_MINUTE;
+    let sum = check(Duration::from_secs(60 * minutes), floor)?;
     println!(
         "{} calls, {} of them overlapping, {} pauses, 0 violations",
         sum.calls, sum.overlapping, sum.pauses
     );
     if sum.pauses == 0 {
         return Err("no thread ever paused: is --cfg rondel_steps set?".to_owned());
+    }
+    if sum.overlapping < floor {
+        return Err(format!("fewer than {floor} calls overlapped another"));
     }
     Ok(())
 }
@@ -61,6 +47,33 @@ struct Counts {
     pauses: u64,
 }
 
+/// Runs of the checker for that time, and on until `floor` is met or patience ends.
+fn check(length: Duration, floor: u64) -> Outcome<Counts> {
+    let began = Instant::now();
+    let seeds = RandomState::new();
+    let mut sum = Counts::default();
+    for round in 0_u64.. {
+        let elapsed = began.elapsed();
+        if elapsed >= PATIENCE * length || (elapsed >= length && sum.overlapping >= floor) {
+            break;
+        }
+        let seed = seeds.hash_one(round);
+        // At every other step, or at few: then threads meet in the midst of long calls.
+        let pauses = [2, 3, 4, 8][usize::try_from(round % 4).unwrap_or(0)];
+        let counts = burst(seed, pauses).map_err(|why| format!("seed {seed}: {why}"))?;
+        sum.calls += counts.calls;
+        sum.overlapping += counts.overlapping;
+        sum.pauses += counts.pauses;
+        println!(
+            "{:5.0} s  seed {seed:20}, a pause in {pauses} steps: {:9} calls, {:8} overlapping, 0 violations",
+            began.elapsed().as_secs_f64(),
+            counts.calls,
+            counts.overlapping
+        );
+    }
+    Ok(sum)
+}
+
 /// One run of the checker, some seconds.
 fn burst(seed: u64, pauses: u64) -> Outcome<Counts> {
     let output =
@@ -70,7 +83,7 @@ fn burst(seed: u64, pauses: u64) -> Outcome<Counts> {
             .args("--test linearizability bursts_of_overlapping_calls -- --nocapture")
             .env("RONDEL_SEED", &seed.to_string())
             .env("RONDEL_PAUSES", &pauses.to_string())
-            .env("RONDEL_SOAK", "1")
+            .env("RONDEL_SOAK", LENGTH)
             .output()?;
     let line = output.lines().find(|line| line.contains(" overlapping, "));
     let numbers: Vec<u64> = line

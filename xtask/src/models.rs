@@ -25,29 +25,36 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
 }
 
 const HEAD: &str = "\
-What each model explored: executions, and seconds. A number of preemptions bounds how often a thread
-is stopped where it could go on; `any` is every interleaving. *not all*: stopped by its time, before
-it had seen every execution within the bound. Without reclamation there are fewer steps, so that more
-is explored. Written by `cargo xtask models full`.
+What each model explored: executions, and the seconds that they took, two searches at a time. A
+number of preemptions bounds how often a thread is stopped where it could go on; `any` is every
+interleaving. *not all*: there are more executions within the bound than a search may take
+(`RONDEL_MODEL_EXECUTIONS`). Without reclamation there are fewer steps, so that more is explored.
+Written by `cargo xtask models full`.
 
 | model | preemptions | without reclamation | over the real one |
 | --- | --- | --- | --- |
 ";
 
-/// One row for each model and bound.
+/// One row for each model and bound, and the sums.
 fn table(alone: &str, over: &str) -> String {
     let mut rows: BTreeMap<(&str, &str), [String; 2]> = BTreeMap::new();
+    let mut sums = [(0, 0.0); 2];
     for (column, text) in [alone, over].into_iter().enumerate() {
-        for line in text.lines() {
-            let Some(explored) = Explored::from(line) else { continue };
-            rows.entry((explored.model, explored.preemptions)).or_default()[column] =
-                explored.result;
+        for explored in text.lines().filter_map(Explored::from) {
+            let Explored { model, preemptions, executions, seconds, is_cut } = explored;
+            let cut = if is_cut { ", *not all*" } else { "" };
+            rows.entry((model, preemptions)).or_default()[column] =
+                format!("{executions}, {seconds:.1} s{cut}");
+            sums[column].0 += executions;
+            sums[column].1 += seconds;
         }
     }
     let mut table = HEAD.to_owned();
     for ((model, preemptions), [alone, over]) in &rows {
         let _ = writeln!(table, "| `{model}` | {preemptions} | {alone} | {over} |");
     }
+    let [alone, over] = sums.map(|(executions, seconds)| format!("{executions}, {seconds:.0} s"));
+    let _ = writeln!(table, "| in all | | {alone} | {over} |");
     table
 }
 
@@ -55,7 +62,9 @@ fn table(alone: &str, over: &str) -> String {
 struct Explored<'l> {
     model: &'l str,
     preemptions: &'l str,
-    result: String,
+    executions: u64,
+    seconds: f64,
+    is_cut: bool,
 }
 
 impl<'l> Explored<'l> {
@@ -66,7 +75,12 @@ impl<'l> Explored<'l> {
         else {
             return None;
         };
-        let cut = if rest.is_empty() || rest == ["s"] { "" } else { ", *not all*" };
-        Some(Self { model, preemptions, result: format!("{executions}, {seconds} s{cut}") })
+        Some(Self {
+            model,
+            preemptions,
+            executions: executions.parse().ok()?,
+            seconds: seconds.parse().ok()?,
+            is_cut: !matches!(rest, [] | ["s"]),
+        })
     }
 }

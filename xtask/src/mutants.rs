@@ -10,10 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::run::{Ended, Outcome, Run, root};
+use crate::{
+    run::{Ended, Outcome, Run, root},
+    sanitize,
+};
 
 /// How many mutants the quick form tries: every so many of the list.
 const SAMPLE: usize = 6;
+
+/// How long the tests may take that are to find one.
+const PATIENCE: Duration = Duration::from_mins(30);
 
 struct Mutant {
     name: &'static str,
@@ -35,9 +41,11 @@ enum Killer {
     Test(&'static str),
     /// The tests of what happens at the end of every number.
     Small,
+    /// The tests of that name under Miri, which sees what is never freed.
+    Leak(&'static str),
 }
 
-use Killer::{Deep, Model, Reclaimed, Small, Test};
+use Killer::{Deep, Leak, Model, Reclaimed, Small, Test};
 
 const fn mutant(
     name: &'static str,
@@ -57,6 +65,10 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         [part] => MUTANTS.iter().filter(|mutant| mutant.name.contains(part)).collect(),
         _ => return Err("takes nothing, `all`, or a part of a mutant's name".to_owned()),
     };
+    // All of them, so that the sample tells of one that has come out of use.
+    for mutant in MUTANTS {
+        mutant.text()?;
+    }
     let tree = copy_tree()?;
     let mut survivors = Vec::new();
     let mut report = String::from(REPORT);
@@ -89,60 +101,78 @@ impl Mutant {
     /// The first model or test that fails for this mutant.
     fn killer(&self, tree: &Path) -> Outcome<Option<String>> {
         let file = tree.join(self.file);
-        let original = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
-        if original.matches(self.from).count() != 1 {
-            return Err(format!(
-                "{}: `{}` does not occur once in {}",
-                self.name, self.from, self.file
-            ));
-        }
+        let original = self.text()?;
         fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
         let killer = self.first_to_fail(tree);
         fs::write(&file, original).map_err(|e| e.to_string())?;
         killer
     }
 
+    /// The file that the mutant changes, at one place.
+    fn text(&self) -> Outcome<String> {
+        let text = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
+        if text.matches(self.from).count() == 1 {
+            return Ok(text);
+        }
+        Err(format!("{}: `{}` does not occur once in {}", self.name, self.from, self.file))
+    }
+
     fn first_to_fail(&self, tree: &Path) -> Outcome<Option<String>> {
-        let preemptions = if matches!(self.killer, Deep(_)) { "3" } else { "" };
         let transcript = tree.join("../transcript");
-        for (command, filter) in self.commands() {
+        for (command, preemptions, filter) in self.commands() {
             let run = || {
-                Run::cargo(&command)
-                    .inside(tree)
-                    .env("RONDEL_PREEMPTIONS", preemptions)
-                    // A mutant that only leaves less to explore has not been found out.
-                    .env("RONDEL_FLOORS", "off")
+                let run = match self.killer {
+                    Leak(_) => sanitize::miri_run()?.args(&command),
+                    _ => Run::cargo(&command),
+                };
+                Outcome::Ok(
+                    run.inside(tree)
+                        .env("RONDEL_PREEMPTIONS", preemptions)
+                        // A mutant that only leaves less to explore has not been found out.
+                        .env("RONDEL_FLOORS", "off")
+                        .env("RONDEL_MODEL_EXECUTIONS", "200000"),
+                )
             };
-            if !run().arg("--no-run").works() {
+            if !run()?.arg("--no-run").works() {
                 return Err(format!("{} does not compile", self.name));
             }
-            match run().arg(filter).ends_within(Duration::from_mins(15), &transcript)? {
+            match run()?.arg(filter).ends_within(PATIENCE, &transcript)? {
                 Ended::Well => {}
                 Ended::Badly => {
                     let text = fs::read_to_string(&transcript).map_err(|e| e.to_string())?;
                     return Ok(Some(first_failure(&text)));
                 }
-                Ended::Never => return Ok(Some("a model that does not end".to_owned())),
+                // Neither found nor survived: a machine that is busy must not find mutants.
+                Ended::Never => return Err(format!("{}: `{command}` does not end", self.name)),
             }
         }
         Ok(None)
     }
 
-    /// The commands that are to fail, at least one of them, and the filter of each.
-    fn commands(&self) -> Vec<(String, &'static str)> {
+    /// The commands of which one is to fail; for each, how many preemptions its models may make if
+    /// not as many as in the quick form, and the filter of its tests.
+    fn commands(&self) -> Vec<(String, &'static str, &'static str)> {
+        let (alone, over) = ("loom-protocol".to_owned(), "loom".to_owned());
         match self.killer {
-            Model(name) => vec![("loom-protocol".to_owned(), name), ("loom".to_owned(), name)],
-            Reclaimed(name) => vec![("loom".to_owned(), name)],
-            Deep(name) => vec![("loom-protocol".to_owned(), name)],
-            Small => vec![("small".to_owned(), "")],
-            Test("lib") => vec![("test --package rondel --lib".to_owned(), "")],
-            Test(file) => vec![(format!("test --release --package rondel --test {file}"), "")],
+            // Most are found soon.
+            Model(name) => vec![(alone.clone(), "2", name), (alone, "", name), (over, "", name)],
+            Reclaimed(name) => vec![(over, "", name)],
+            Deep(name) => vec![(alone, "3", name)],
+            Small => vec![("small".to_owned(), "", "")],
+            Leak(test) => vec![("--test api".to_owned(), "", test)],
+            Test("lib") => vec![("test --package rondel --lib".to_owned(), "", "")],
+            Test(file) => {
+                vec![(format!("test --release --package rondel --test {file}"), "", "")]
+            }
         }
     }
 }
 
 /// The name of the thread that panicked first, which is that of its test.
 fn first_failure(transcript: &str) -> String {
+    if transcript.contains("error: memory leaked") {
+        return "Miri's look at what was never freed".to_owned();
+    }
     let panicked = transcript.split("thread '").nth(1);
     let name = panicked.and_then(|rest| rest.split('\'').next());
     name.map_or_else(|| "a test that ends badly".to_owned(), |name| format!("`{name}`"))
@@ -230,15 +260,29 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "E2: the cursor is read Relaxed",
         TURN,
-        "Position(self.cursor.load(Ordering::Acquire))",
-        "Position(self.cursor.load(Ordering::Relaxed))",
+        "Position(self.cursor.position.load(Ordering::Acquire))",
+        "Position(self.cursor.position.load(Ordering::Relaxed))",
+        Model(""),
+    ),
+    mutant(
+        "E2: the echo is read Relaxed",
+        TURN,
+        "Position(self.cursor.echo.load(Ordering::Acquire))",
+        "Position(self.cursor.echo.load(Ordering::Relaxed))",
+        Model(""),
+    ),
+    mutant(
+        "E2: the echo is stored Relaxed",
+        TURN,
+        "self.cursor.echo.store(to.0, Ordering::Release);",
+        "self.cursor.echo.store(to.0, Ordering::Relaxed);",
         Model(""),
     ),
     mutant(
         "E2: the cursor moves Relaxed",
         TURN,
-        ".compare_exchange(from.0, from.moved_to(to).0, Ordering::Release, Ordering::Relaxed)",
-        ".compare_exchange(from.0, from.moved_to(to).0, Ordering::Relaxed, Ordering::Relaxed)",
+        ".compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)",
+        ".compare_exchange(from.0, to.0, Ordering::Relaxed, Ordering::Relaxed)",
         Model(""),
     ),
     mutant(
@@ -375,6 +419,20 @@ const MUTANTS: &[Mutant] = &[
         Model("turns"),
     ),
     mutant(
+        "a pick in the first segment takes a removed member",
+        TURN,
+        "(!link.is_removed()).then_some((next, slot, link))",
+        "Some((next, slot, link))",
+        Model("turns"),
+    ),
+    mutant(
+        "a lease in the first segment claims a removed member's turn",
+        TURN,
+        "(!link.is_removed()).then_some(index)",
+        "Some(index)",
+        Model("lease"),
+    ),
+    mutant(
         "a pick goes on from a removed member",
         TURN,
         "if link.is_removed() {\n            return Hop::Again;",
@@ -385,6 +443,13 @@ const MUTANTS: &[Mutant] = &[
         "a pick past the end does not look back",
         TURN,
         "if self.link(at) != link {",
+        "if false {",
+        Model("past_the_end"),
+    ),
+    mutant(
+        "a pick in the first segment does not look back past the end",
+        TURN,
+        "if at.link() != link {",
         "if false {",
         Model("past_the_end"),
     ),
@@ -426,7 +491,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a key's generation is not checked",
         WORD,
-        "link.is_live() && self.is_named_by(link)",
+        "(self.0 ^ link.0) & (GENERATION_MASK | Link::REMOVED | Link::SPENT) == 0",
         "link.is_live()",
         Reclaimed("reuse"),
     ),
@@ -450,6 +515,20 @@ const MUTANTS: &[Mutant] = &[
         "|| !slot.relink(link, link.vacated())",
         "|| { slot.relink(link, link.vacated()); false }",
         Reclaimed("a_ring_goes"),
+    ),
+    mutant(
+        "a segment outlives its table",
+        TABLE,
+        "drop(unsafe { Box::from_raw(all) });",
+        "let _ = all;",
+        Leak("of_a_ring_drops"),
+    ),
+    mutant(
+        "what waits for its grace period keeps its ring for good",
+        RECLAIM,
+        "let core = Arc::clone(self);",
+        "let core = Arc::clone(self); mem::forget(Arc::clone(self));",
+        Leak("of_a_ring_drops"),
     ),
     mutant(
         "a vacant slot's value is dropped with the ring",

@@ -17,7 +17,7 @@ pub(crate) fn policies(_: &[String]) -> Outcome {
 pub(crate) fn mixed(arguments: &[String]) -> Outcome {
     let requests = number(arguments, "requests")?.unwrap_or(1_000_000);
     install("redis-server", "--version", "redis-server")?;
-    test("mixed_http").args("--nocapture").env("RONDEL_REQUESTS", &requests.to_string()).check()
+    test("mixed").args("--nocapture").env("RONDEL_REQUESTS", &requests.to_string()).check()
 }
 
 /// `[MINUTES]`, ten if none.
@@ -42,7 +42,7 @@ pub(crate) fn dashboards(_: &[String]) -> Outcome {
 }
 
 fn test(name: &str) -> Run {
-    Run::cargo(&format!("test --release --package rondel-proxy --test {name} --"))
+    Run::cargo(&format!("test --profile measure --package rondel-proxy --test {name} --"))
 }
 
 fn bench(name: &str) -> Run {

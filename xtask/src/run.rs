@@ -1,6 +1,7 @@
 //! Running other programs.
 
 use std::{
+    env,
     fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -38,10 +39,15 @@ impl Run {
     pub(crate) fn program(program: &str, arguments: &str) -> Self {
         let mut command = Command::new(program);
         command.args(arguments.split_whitespace()).current_dir(root());
-        // `cargo xtask` sets these for us; a `cargo +nightly` below must not inherit them.
-        for name in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER"] {
+        // `cargo xtask` sets these for us; a `cargo +nightly` below must not inherit them, and build
+        // scripts that look at the others would be run again.
+        let own = ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER"].map(str::to_owned);
+        let package = env::vars()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        own.into_iter().chain(package).for_each(|name| {
             command.env_remove(name);
-        }
+        });
         Self(command)
     }
 

@@ -1,48 +1,55 @@
 //! Runs under the tools that watch memory. All need a nightly tool chain.
 
-use crate::run::{Outcome, Run};
+use crate::run::{Outcome, Run, root};
+
+/// A collector that goes with its test: what is there at the end is a leak.
+const OWN_COLLECTOR: &str = "--cfg rondel_own_collector";
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The tests that are about memory, or about threads. (The others make the same calls, for longer.)
-const TESTS: &str = "--lib --test api --test reclaim --test stress --test linearizability";
-
 /// What the quick forms run under a sanitizer: the tests that end soonest, and still share and
-/// reclaim members. Under Miri one churn of those would take ten minutes.
+/// reclaim members.
 const QUICK: &str = "--test api --test reclaim";
-const QUICK_MIRI: &str = "--lib --test api";
 
-/// Undefined behaviour and data races, on many schedules. `[SEEDS]`: how many, 16 if none. Then one
-/// schedule on a 32-bit target, and one on a big-endian one.
+/// Tree borrows and permissive provenance: crossbeam-epoch tags its pointers as integers.
+const MIRI: &str = "-Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-preemption-rate=0.3 \
+                    -Zmiri-disable-isolation";
+
+/// Undefined behaviour, data races and leaks. `[SEEDS]`: on how many schedules to run what shares a
+/// ring among threads, 16 if none. The tests of one thread run on one, here, on a 32-bit target, and
+/// on a big-endian one.
 pub(crate) fn miri(arguments: &[String]) -> Outcome {
-    let (tests, seeds) = match arguments {
-        [] => (TESTS, 16),
-        [quick] if quick == "quick" => (QUICK_MIRI, 1),
-        [seeds] => (TESTS, seeds.parse().map_err(|_| format!("`{seeds}` is no number of seeds"))?),
+    let seeds = match arguments {
+        [] => 16,
+        [quick] if quick == "quick" => return miri_on("--lib --test api", 1),
+        [seeds] => seeds.parse().map_err(|_| format!("`{seeds}` is no number of seeds"))?,
         _ => return Err("takes the number of seeds, or `quick`".to_owned()),
     };
-    needs_nightly("miri rust-src")?;
-    // Tree borrows and permissive provenance: crossbeam-epoch tags its pointers as integers.
-    // Leaks are ignored for its global collector, whose own nodes are never freed; that every
-    // value is dropped is checked by the tests' own counts, and AddressSanitizer checks for leaks.
-    let flags = "-Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks \
-                 -Zmiri-preemption-rate=0.3 -Zmiri-disable-isolation";
-    let run = |arguments: &str, flags: &str| {
-        Run::cargo("+nightly miri test --package rondel --target-dir target/miri")
-            .args(arguments)
-            .env("MIRIFLAGS", flags)
-            // A panic that is expected would take minutes to show where it came from.
-            .env("RUST_BACKTRACE", "0")
-            .check()
-    };
-    run(tests, &format!("{flags} -Zmiri-many-seeds=0..{seeds}"))?;
-    if tests == QUICK_MIRI {
-        return Ok(());
-    }
+    miri_on("--lib --test api", 1)?;
+    miri_on("--test reclaim --test stress --test linearizability", seeds)?;
     for target in ["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
-        run(&format!("--lib --test api --target {target}"), flags)?;
+        miri_on(&format!("--lib --test api --target {target}"), 1)?;
     }
     Ok(())
+}
+
+fn miri_on(tests: &str, seeds: u32) -> Outcome {
+    miri_run()?
+        .args(tests)
+        .env("MIRIFLAGS", &format!("{MIRI} -Zmiri-many-seeds=0..{seeds}"))
+        .check()
+}
+
+/// `cargo miri test` of the ring, which finds what is never freed too.
+pub(crate) fn miri_run() -> Outcome<Run> {
+    needs_nightly("miri rust-src")?;
+    let target = root().join("target/miri");
+    Ok(Run::cargo("+nightly miri test --package rondel --target-dir")
+        .arg(&target.to_string_lossy())
+        .env("MIRIFLAGS", MIRI)
+        .env("RUSTFLAGS", OWN_COLLECTOR)
+        // A panic that is expected would take minutes to show where it came from.
+        .env("RUST_BACKTRACE", "0"))
 }
 
 /// Data races. Blind to orderings that the processor does not reorder; own fences are not used.
@@ -57,7 +64,8 @@ pub(crate) fn thread(arguments: &[String]) -> Outcome {
 pub(crate) fn address(arguments: &[String]) -> Outcome {
     let tests = sanitized_tests(arguments)?;
     needs_nightly("")?;
-    sanitized("address", tests, "--target-dir target/asan", "--cfg crossbeam_sanitize")
+    let flags = format!("--cfg crossbeam_sanitize {OWN_COLLECTOR}");
+    sanitized("address", tests, "--target-dir target/asan", &flags)
 }
 
 fn sanitized_tests(arguments: &[String]) -> Outcome<&'static str> {

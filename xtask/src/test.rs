@@ -67,7 +67,8 @@ pub(crate) fn mutate_http(_: &[String]) -> Outcome {
 /// `slowhttptest`, in each of its modes.
 pub(crate) fn hostile(_: &[String]) -> Outcome {
     install("slowhttptest", "-h", "slowhttptest")?;
-    Run::cargo("test --package rondel-proxy --test hostile -- --ignored --nocapture").check()
+    let test = "test --release --package rondel-proxy --test hostile --";
+    Run::cargo(test).args("--ignored --nocapture --test-threads 1").check()
 }
 
 /// Bytes that a fuzzer thinks of, by the tests' judge.

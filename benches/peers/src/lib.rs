@@ -2,8 +2,8 @@
 //!
 //! Owns what the benches of the ring have in common: the contenders (`kinds`, one file each), the
 //! threads that use them (`picks`, `tail`, `churn`, `update`, `skip`: one for each kind of round),
-//! and how the figures are compared and shown (`sample`, `report`). Asks no question itself: each
-//! bench beside this folder asks one.
+//! and how the figures are compared and shown (`sample`, `report`, and `study` for those of picks).
+//! Asks no question itself: each bench beside this folder asks one.
 //!
 //! Every round checks its own answer. Where a contender promises equal turns, a round that ends
 //! with unequal ones panics: who gets this wrong is not fast but broken.
@@ -17,6 +17,7 @@ mod report;
 mod rotation;
 mod sample;
 mod skip;
+mod study;
 mod tail;
 mod update;
 
@@ -28,5 +29,6 @@ pub use crate::{
     rotation::{Changing, Contender, Members, Rotation, Skipper, Skipping},
     sample::{Samples, interleaved},
     skip::Skipped,
+    study::Study,
     tail::Tail,
 };

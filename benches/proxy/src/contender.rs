@@ -109,11 +109,11 @@ impl Contender {
         let process = Running::start(&binary, &arguments, process::PROXY, &log)?;
         for _ in 0..200 {
             if load::answers(door, address).await {
-                let _company = match beside {
+                let company = match beside {
                     Some(beside) => Some(beside.open().await?),
                     None => None,
                 };
-                return Ok(Some(Serving { process, address, configuration, _company }));
+                return Ok(Some(Serving { process, address, configuration, _company: company }));
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

@@ -230,7 +230,7 @@ impl Load {
         Self::of(shares.into_iter(), Pace::Closed)
     }
 
-    fn of(shares: impl Iterator<Item = Vec<Client>>, pace: Pace) -> Self {
+    fn of(tasks: impl Iterator<Item = Vec<Client>>, pace: Pace) -> Self {
         let shared = Arc::new(Shared {
             phase: AtomicU8::new(0),
             // With bounds, since a value beyond them is recorded as the bound.

@@ -73,7 +73,7 @@ async fn send(
             if slot.is_some() {
                 return Err(Lost::NeverSent(Failure::Cut));
             }
-            Err(lost(&error.into_error()))
+            Err(lost(exchange, &error.into_error()))
         }
         None if exchange.awaits_client() => Err(Lost::Final(Failure::RequestTimeout)),
         None => Err(Lost::Final(Failure::Timeout)),
@@ -81,7 +81,7 @@ async fn send(
 }
 
 /// Why there is no response, from what HTTP/2 says of the stream.
-fn lost(error: &hyper::Error) -> Lost {
+fn lost(exchange: &Exchange, error: &hyper::Error) -> Lost {
     tracing::debug!(?error, "no response");
     let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
         return Lost::Unanswered(None);
@@ -93,8 +93,8 @@ fn lost(error: &hyper::Error) -> Lost {
     } else if cause.is_library() {
         Lost::Final(Failure::BadResponse)
     } else if cause.is_reset() && !cause.is_remote() {
-        // The body that we were sending broke off: it is the client's.
-        Lost::Final(Failure::RequestBody)
+        // The body that we were sending broke off: it is the client's, or more than is taken.
+        Lost::Final(exchange.client().check_refusal().err().unwrap_or(Failure::RequestBody))
     } else {
         Lost::Unanswered(None)
     }

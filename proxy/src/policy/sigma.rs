@@ -6,7 +6,9 @@
 //! to keep, and about half of the pool passes, so that two looks are enough on average.
 //!
 //! With z0 = 0 the deviation drops out, and the guard is c W <= C w, where C and W are the sums of
-//! requests and weights: integers, and somebody always passes. With z0 >= 1 two servers never
+//! requests and weights: integers, and somebody always passes. Whoever has *exactly* the mean is
+//! taken only if nobody has less: where few requests are in hand, the mean often is a whole number
+//! that servers have, and an idle one would be left idle beside them. With z0 >= 1 two servers never
 //! differ, and n servers never do with z0 >= sqrt(n-1) (P. Samuelson, 1968).
 
 use std::sync::Arc;
@@ -34,17 +36,17 @@ impl Sigma {
         Self { totals: Arc::default(), limit: thousandths * thousandths }
     }
 
-    fn passes(&self, backend: &Backend, sums: &Sums) -> bool {
-        self.is_within(backend.in_flight().into(), backend.weight().into(), sums)
+    /// Whether some may have less than the mean, and are to be preferred to who has just that.
+    fn prefers_less(&self, sums: &Sums) -> bool {
+        self.limit == 0 && sums.in_flight > 0
     }
 
     fn is_within(&self, in_flight: i128, weight: i128, sums: &Sums) -> bool {
-        let (count, share) = (i128::from(sums.in_flight), i128::from(sums.share));
-        // Both sides of `c/w <= C/W`, times w W.
-        let above = in_flight * share - count * weight;
+        let above = above_mean(in_flight, weight, sums);
         if above <= 0 || self.limit == 0 {
             return above <= 0;
         }
+        let (count, share) = (i128::from(sums.in_flight), i128::from(sums.share));
         // `(c/w - C/W)^2 <= z0^2 (Q/W - (C/W)^2)`, times (w W)^2 and the units of Q and of z0^2.
         let unit = i128::from(SQUARES);
         let spread = i128::from(sums.squares) * share - count * count * unit;
@@ -52,11 +54,26 @@ impl Sigma {
     }
 }
 
+/// `c/w - C/W`, times w W: positive above the mean, negative below.
+fn above_mean(in_flight: i128, weight: i128, sums: &Sums) -> i128 {
+    in_flight * i128::from(sums.share) - i128::from(sums.in_flight) * weight
+}
+
 impl Policy for Sigma {
     fn choose<'g>(&self, choice: &Choice<'g, '_>) -> Option<Turn<'g>> {
         let sums = self.totals.read();
-        choice
-            .next(|backend| self.passes(backend, &sums))
+        let load = |backend: &Backend| (backend.in_flight().into(), backend.weight().into());
+        let is_below = |backend: &Backend| {
+            let (in_flight, weight) = load(backend);
+            above_mean(in_flight, weight, &sums) < 0
+        };
+        let is_within = |backend: &Backend| {
+            let (in_flight, weight) = load(backend);
+            self.is_within(in_flight, weight, &sums)
+        };
+        let below = if self.prefers_less(&sums) { choice.next(is_below) } else { None };
+        below
+            .or_else(|| choice.next(is_within))
             // Whoever is below the mean may be full, or no part of the sums.
             .or_else(|| choice.next(|_| true))
     }
@@ -68,6 +85,8 @@ impl Policy for Sigma {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// What passes, of servers given as (in flight, weight).
@@ -106,6 +125,23 @@ mod tests {
         assert!(!passing(2.8, &pool)[8]);
         assert!(passing(2.9, &pool)[8]);
         assert_eq!(passing(0.0, &pool)[..8], [true; 8]);
+    }
+
+    #[test]
+    fn who_has_the_mean_itself_is_taken_only_if_nobody_has_less() {
+        use crate::{policy::Algorithm, roster::Roster, servers};
+        let specs = servers::parse("http://a name=a\nhttp://b name=b\nhttp://c name=c").unwrap();
+        let roster = Roster::new(specs, Algorithm::Sigma.policy(0.0));
+        let hold = |id: &str| roster.find(id).unwrap().enter(Duration::ZERO).unwrap();
+        // 2, 1 and 0 in hand, twice in a row: b has the mean, and the turn.
+        for _ in 0..2 {
+            let _held = [hold("a"), hold("a"), hold("b")];
+            assert_eq!(roster.next().unwrap().backend().id(), "c");
+        }
+        let _held = [hold("a"), hold("b"), hold("c")];
+        let turns: Vec<_> =
+            (0..3).map(|_| roster.next().unwrap().backend().id().to_owned()).collect();
+        assert_eq!(turns, ["a", "b", "c"]);
     }
 
     #[test]

@@ -32,12 +32,7 @@ pub(super) struct Chunks {
 enum At {
     #[default]
     Size,
-    /// Space behind the size, which only an extension may follow.
-    Space,
-    /// An extension; `named` once it has a name.
-    Extension {
-        named: bool,
-    },
+    Extension(Extension),
     SizeLf,
     Data,
     DataCr,
@@ -49,6 +44,22 @@ enum At {
     TrailerLf,
     LastLf,
     Over,
+}
+
+/// A place in `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`. Space, where the
+/// grammar has it, is let in: what it means is never in doubt, and the extension ends here anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// Space behind a whole one, or behind the size, which only another one may follow.
+    Behind,
+    BeforeName,
+    Name,
+    BehindName,
+    BeforeValue,
+    Value,
+    Quoted,
+    QuotedPair,
+    QuotedEnd,
 }
 
 impl Chunks {
@@ -80,14 +91,7 @@ impl Chunks {
     fn next(&mut self, byte: u8) -> Option<At> {
         match (self.at, byte) {
             (At::Size, _) => self.size(byte),
-            (At::Space, b' ' | b'\t') => self.extension(At::Space),
-            (At::Extension { named: true }, b'\r') => Some(At::SizeLf),
-            (At::Space | At::Extension { named: true }, b';') => {
-                self.extension(At::Extension { named: false })
-            }
-            (At::Extension { named }, _) if !is_control(byte) => {
-                self.extension(At::Extension { named: named || is_token(byte) })
-            }
+            (At::Extension(extension), _) => self.extension(extension, byte),
             (At::SizeLf, b'\n') => Some(self.after_size()),
             (At::DataCr, b'\r') => Some(At::DataLf),
             (At::DataLf, b'\n') => {
@@ -104,9 +108,7 @@ impl Chunks {
             return match byte {
                 _ if self.digits == 0 => None,
                 b'\r' => Some(At::SizeLf),
-                b';' => self.extension(At::Extension { named: false }),
-                b' ' | b'\t' => self.extension(At::Space),
-                _ => None,
+                _ => self.extension(Extension::Behind, byte),
             };
         };
         if self.digits == MOST_DIGITS {
@@ -121,9 +123,15 @@ impl Chunks {
         if self.size == 0 { At::Trailer } else { At::Data }
     }
 
-    fn extension(&mut self, at: At) -> Option<At> {
+    fn extension(&mut self, at: Extension, byte: u8) -> Option<At> {
         self.extension += 1;
-        (self.extension <= EXTENSION_BYTES).then_some(at)
+        if self.extension > EXTENSION_BYTES {
+            return None;
+        }
+        match (at, byte) {
+            (Extension::Name | Extension::Value | Extension::QuotedEnd, b'\r') => Some(At::SizeLf),
+            _ => at.next(byte).map(At::Extension),
+        }
     }
 
     fn trailer(&mut self, byte: u8) -> Option<At> {
@@ -143,6 +151,29 @@ impl Chunks {
             (At::TrailerValue, _) if !is_control(byte) => Some(At::TrailerValue),
             (At::TrailerLf, b'\n') => Some(At::Trailer),
             _ => None,
+        }
+    }
+}
+
+impl Extension {
+    fn next(self, byte: u8) -> Option<Self> {
+        let is_space = matches!(byte, b' ' | b'\t');
+        match self {
+            Self::Quoted | Self::QuotedPair if is_control(byte) => None,
+            Self::Quoted => Some(match byte {
+                b'"' => Self::QuotedEnd,
+                b'\\' => Self::QuotedPair,
+                _ => Self::Quoted,
+            }),
+            Self::QuotedPair => Some(Self::Quoted),
+            Self::BeforeName | Self::Name if is_token(byte) => Some(Self::Name),
+            Self::BeforeValue | Self::Value if is_token(byte) => Some(Self::Value),
+            Self::BeforeValue if byte == b'"' => Some(Self::Quoted),
+            Self::BeforeName | Self::BeforeValue => is_space.then_some(self),
+            Self::Name | Self::BehindName if byte == b'=' => Some(Self::BeforeValue),
+            _ if byte == b';' => Some(Self::BeforeName),
+            Self::Name | Self::BehindName => is_space.then_some(Self::BehindName),
+            Self::Behind | Self::Value | Self::QuotedEnd => is_space.then_some(Self::Behind),
         }
     }
 }
@@ -170,6 +201,7 @@ mod tests {
             b"3\r\nabc\r\n0\r\n\r\n",
             b"A\r\n0123456789\r\n00\r\n\r\n",
             b"3;a\r\nabc\r\n0;b=\"c;d\" ; e\r\n\r\n",
+            b"3 ; a =\tb ;c= \"\\\"\\\\\t\xe9\";d\r\nabc\r\n0;e=\"\"\r\n\r\n",
             b"3 \t;a=b\r\nabc\r\n0\r\nX-Sum: 1\r\nY:\r\n\r\n",
             b"0000000000000001\r\na\r\n0\r\n\r\n",
         ] {
@@ -202,6 +234,27 @@ mod tests {
             b"0;a\rb\r\n\r\n",
             b"0;a\0\r\n\r\n",
             b"0;=\r\n\r\n",
+            b"0;;a\r\n\r\n",
+            b"0; ;a\r\n\r\n",
+            b"0;a;;b\r\n\r\n",
+            b"0;a \r\n\r\n",
+            b"0;a b\r\n\r\n",
+            b"0;a=\r\n\r\n",
+            b"0;a==b\r\n\r\n",
+            b"0;a=b=c\r\n\r\n",
+            b"0;a=b \r\n\r\n",
+            b"0;a=b c\r\n\r\n",
+            b"0;a=;b\r\n\r\n",
+            b"0;\"a\"\r\n\r\n",
+            b"0;a/b\r\n\r\n",
+            b"0;\xe9\r\n\r\n",
+            b"0;a=b/c\r\n\r\n",
+            b"0;a=\"b\r\n\r\n",
+            b"0;a=\"b\"c\r\n\r\n",
+            b"0;a=b\"c\"\r\n\r\n",
+            b"0;a=\"b\\\"\r\n\r\n",
+            b"0;a=\"\x01\"\r\n\r\n",
+            b"0;a=\"\\\x7f\"\r\n\r\n",
             b"0\rX\r\n\r\n",
             b"0\r\nX\r\n\r\n",
             b"0\r\nX : 1\r\n\r\n",

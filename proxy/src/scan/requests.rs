@@ -39,6 +39,10 @@ impl Messages for Requests {
             return Ok(None);
         }
         let (version, target) = request_line(line)?;
+        // hyper would take the connection out of HTTP, whatever the answer is.
+        if line.starts_with(b"CONNECT ") {
+            return Err(Failure::Method);
+        }
         if !target.starts_with(b"/") {
             self.client.set_without_path(is_without_path(target));
         }

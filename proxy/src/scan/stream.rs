@@ -63,6 +63,11 @@ impl<S, M: Side> Scanned<S, M> {
         !self.scan.is_between()
     }
 
+    /// Whether the other side was in the middle of something that nobody will read.
+    pub(crate) fn leaves_some_unread(&self) -> bool {
+        self.is_within() || self.end.is_some() || !self.held.is_empty()
+    }
+
     /// The connection, and what has come and was not read.
     pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.held.into_rest())

@@ -9,10 +9,12 @@ use http::{
 };
 
 use super::{
-    Live, Origin, SessionFail, Shared, caching,
+    SessionFail, Shared, caching,
+    change::{Change, Edits},
     cookie::{BackendId, Ticket},
     id::Id,
-    record::{Change, Edits, Field, Record},
+    record::{Field, Record},
+    request::{Live, Origin},
     store::Loaded,
     time,
 };
@@ -38,8 +40,8 @@ impl Said {
     pub(super) fn take(headers: &mut HeaderMap) -> Self {
         let ours = |name: &&HeaderName| name.as_str().starts_with("rondel-");
         let mut said = Self::default();
-        // Mostly there are none, and nothing is allocated.
-        let names: Vec<_> = headers.keys().filter(ours).cloned().collect();
+        let Some(first) = headers.keys().position(|name| ours(&name)) else { return said };
+        let names: Vec<_> = headers.keys().skip(first).filter(ours).cloned().collect();
         for name in names {
             let Entry::Occupied(entry) = headers.entry(name) else { continue };
             let (name, values) = entry.remove_entry_mult();
@@ -69,19 +71,28 @@ impl Said {
 }
 
 impl Live {
-    /// A response that gives no orders, to a client that has its cookie: mostly there is nothing
-    /// to do.
+    /// Whether a response that gives no orders, to a client that has its cookie, leaves all as it is,
+    /// as most do.
+    pub(super) fn is_quiet(&self, shared: &Shared, data: &Edits) -> bool {
+        data.is_empty() && self.captured.is_empty() && !self.is_due(shared)
+    }
+
+    /// Whether this use of the session is to be written down.
+    fn is_due(&self, shared: &Shared) -> bool {
+        self.origin == Origin::Known
+            && self.opened >= self.record.seen + shared.lifetime.touch_interval()
+    }
+
+    /// A response that gives no orders, to a client that has its cookie.
     pub(super) fn go_on(mut self, shared: &Shared, data: &Edits) {
-        let now = time::now();
-        let due = self.origin == Origin::Known
-            && now >= self.record.seen + shared.lifetime.touch_interval();
-        let quiet = data.is_empty() && self.captured.is_empty();
-        if (quiet && !due) || !self.catch_up(shared) {
+        let due = self.is_due(shared);
+        if self.is_quiet(shared, data) || !self.catch_up(shared) {
             return;
         }
         let mut record = Record::clone(&self.record);
         let edits = self.edits(shared, &mut record, data);
         if due || !edits.is_empty() {
+            let now = time::now();
             let expires = shared.lifetime.end(record.created, now);
             shared.store.save(self.key, Change { begins: None, seen: now, expires, edits });
         }
@@ -90,7 +101,7 @@ impl Live {
     /// Takes in what other responses did to the session since this request was read. False if one
     /// of them ended it: nothing of it may live on.
     fn catch_up(&mut self, shared: &Shared) -> bool {
-        match shared.store.peek(&self.key) {
+        match shared.store.peek(&self.key, time::now()) {
             Some(Loaded::Gone) => return false,
             Some(Loaded::Found(latest)) => self.record = latest,
             // What the request was given is still the best there is.
@@ -121,8 +132,23 @@ pub(super) struct Answer<'a> {
 }
 
 impl Answer<'_> {
+    /// What a session needs that begins, ends, gets another id or another server.
+    pub(super) async fn give(self, said: &Said) {
+        match said.order {
+            Some(Order::Destroy) => self.destroy(),
+            // A new session gets an id that nobody knows anyway.
+            _ if self.live.origin == Origin::New => self.begin(&said.data).await,
+            None => self.move_on(&said.data),
+            _ if self.may_set => self.rotate(&said.data),
+            _ => {
+                tracing::warn!("a session was not rotated: caches may share the response");
+                self.live.go_on(self.shared, &said.data);
+            }
+        }
+    }
+
     /// The first response to a client.
-    pub(super) async fn begin(mut self, data: &Edits) {
+    async fn begin(mut self, data: &Edits) {
         let closed = self.shared.fail == SessionFail::Closed;
         if !self.may_set {
             // Without the cookie nobody will ever ask for the record.
@@ -146,7 +172,7 @@ impl Answer<'_> {
     }
 
     /// Another server answered than the one that the cookie names.
-    pub(super) fn move_on(mut self, data: &Edits) {
+    fn move_on(mut self, data: &Edits) {
         if self.may_set && self.live.catch_up(self.shared) {
             self.set_cookie(self.live.id);
         }
@@ -154,7 +180,7 @@ impl Answer<'_> {
     }
 
     /// A new id for the same record.
-    pub(super) fn rotate(mut self, data: &Edits) {
+    fn rotate(mut self, data: &Edits) {
         if !self.live.catch_up(self.shared) {
             return;
         }
@@ -174,7 +200,7 @@ impl Answer<'_> {
     }
 
     /// Record and cookie gone.
-    pub(super) fn destroy(self) {
+    fn destroy(self) {
         if self.live.origin != Origin::New || self.shared.fail == SessionFail::Closed {
             self.shared.store.delete(self.live.key);
         }

@@ -22,10 +22,11 @@ use tokio::{
 
 use super::{
     breaker::Breaker,
+    change::Change,
     epoch::{Epoch, FRESH},
     id::Key,
     queue::Queue,
-    record::{Change, Lifetime, Record},
+    record::{Lifetime, Record},
     stats::Stats,
     store::{Away, BoxFuture, Budget, Listener, Loaded, Remote, Store, StoreState, WAIT, Write},
     table::{Row, Table},
@@ -104,14 +105,14 @@ impl Cached {
 }
 
 impl Store for Cached {
-    fn peek(&self, key: &Key) -> Option<Loaded> {
+    fn peek(&self, key: &Key, now: u64) -> Option<Loaded> {
         let look = |row: &Row| {
             self.0.epoch.holds(row.fresh).then(|| match &row.record {
                 Some(record) => Loaded::Found(Arc::clone(record)),
                 None => Loaded::Gone,
             })
         };
-        self.0.table.look(key, look).flatten()
+        self.0.table.look(key, now, look).flatten()
     }
 
     fn load<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, Loaded> {
@@ -212,7 +213,7 @@ impl Inner {
     pub(crate) fn confirm(self: &Arc<Self>, key: Key) {
         if self.epoch.is_reported()
             && !self.desk().queue.holds(&key)
-            && self.table.look(&key, |row| row.record.is_some()) == Some(true)
+            && self.table.look(&key, time::now(), |row| row.record.is_some()) == Some(true)
         {
             drop(self.board(key));
         }
@@ -274,7 +275,7 @@ impl Inner {
         if desk.queue.is_deleted(key) {
             return Loaded::Gone;
         }
-        match self.table.look(key, |row| row.record.clone()) {
+        match self.table.look(key, time::now(), |row| row.record.clone()) {
             Some(Some(record)) => Loaded::Away(Some(record)),
             Some(None) => Loaded::Gone,
             None => Loaded::Away(desk.unconfirmed(key).map(Arc::new)),

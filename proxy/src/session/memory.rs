@@ -3,9 +3,10 @@
 use std::{future::ready, sync::Arc, time::Duration};
 
 use super::{
+    change::Change,
     epoch::Fresh,
     id::Key,
-    record::{Change, Record},
+    record::Record,
     stats::Stats,
     store::{BoxFuture, Budget, Loaded, Store, StoreState},
     table::{Row, Table},
@@ -30,8 +31,8 @@ impl Memory {
         Self { table: Table::new(bytes, move || stats.evicted.add(1)) }
     }
 
-    fn find(&self, key: &Key) -> Loaded {
-        match self.table.look(key, |row| row.record.clone()).flatten() {
+    fn find(&self, key: &Key, now: u64) -> Loaded {
+        match self.table.look(key, now, |row| row.record.clone()).flatten() {
             Some(record) => Loaded::Found(record),
             None => Loaded::Gone,
         }
@@ -39,12 +40,12 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn peek(&self, key: &Key) -> Option<Loaded> {
-        Some(self.find(key))
+    fn peek(&self, key: &Key, now: u64) -> Option<Loaded> {
+        Some(self.find(key, now))
     }
 
     fn load<'a>(&'a self, key: &'a Key, _: &'a mut Budget) -> BoxFuture<'a, Loaded> {
-        Box::pin(ready(self.find(key)))
+        Box::pin(ready(self.find(key, time::now())))
     }
 
     fn save(&self, key: Key, change: Change) {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     fn fields(store: &Memory, key: &Key) -> Option<usize> {
-        match store.peek(key) {
+        match store.peek(key, time::now()) {
             Some(Loaded::Found(record)) => Some(record.fields().count()),
             _ => None,
         }
@@ -160,7 +161,7 @@ mod tests {
             }
         });
         assert_eq!(fields(&store, &key), Some(4));
-        let Some(Loaded::Found(record)) = store.peek(&key) else { panic!("gone") };
+        let Some(Loaded::Found(record)) = store.peek(&key, time::now()) else { panic!("gone") };
         assert!(record.fields().all(|(_, value)| value == "199"));
     }
 

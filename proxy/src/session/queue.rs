@@ -185,8 +185,9 @@ mod tests {
 
     use super::*;
     use crate::session::{
+        change::Change,
         id::Id,
-        record::{Change, Field, Lifetime},
+        record::{Field, Lifetime},
     };
 
     const LIFETIME: Lifetime = Lifetime { idle: 1_800, max: 86_400 };

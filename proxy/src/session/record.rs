@@ -1,25 +1,25 @@
-//! The record of a session, and how it changes.
+//! The record of a session.
 //!
 //! A record is a hash of fields that any language can read: `v`, `created`, `seen`, `backend`,
-//! `h:<name>` for captured request headers and `d:<name>` for data that backends set. A change is
-//! idempotent: it names fields and their new values and an absolute expiry, so it may be carried
-//! out twice, or late, or merged with a later one.
+//! `h:<name>` for captured request headers and `d:<name>` for data that backends set. Owns what it
+//! may hold, and for how long; how it becomes another one is said by a `Change`.
 
 use http::{HeaderName, HeaderValue};
 
-use super::{id::Key, jwt};
+use super::{
+    change::{Beginning, Change},
+    id::Key,
+    jwt,
+};
 
 /// The form of the record, in its field `v`.
-const VERSION: &str = "1";
+pub(super) const VERSION: &str = "1";
 /// What the name of a data header begins with, before the name of the field.
 pub(crate) const DATA_PREFIX: &str = "rondel-session-";
 
-const MOST_FIELDS: usize = 32;
+pub(super) const MOST_FIELDS: usize = 32;
 const LONGEST_VALUE: usize = 4 * 1024;
 const LARGEST_RECORD: usize = 8 * 1024;
-/// Edits that a merged change remembers. Only names that come and go while the store is away get
-/// near it; then the oldest edit is forgotten.
-const MOST_EDITS: usize = 4 * MOST_FIELDS;
 
 /// One session, as it is kept.
 #[derive(Clone, Debug)]
@@ -45,9 +45,6 @@ pub(crate) enum Field {
     Data(HeaderName),
 }
 
-/// Fields and their new values; `None` deletes.
-pub(crate) type Edits = Vec<(Field, Option<HeaderValue>)>;
-
 /// Why a value was not taken into a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -55,25 +52,6 @@ pub(crate) enum Refusal {
     ValueTooLong,
     RecordTooLarge,
     Token,
-}
-
-/// A change of a record that can be carried out any number of times.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// Present if the record begins with this change. Without it the record must be there
-    /// already: a late write never brings a destroyed session back.
-    pub(crate) begins: Option<Beginning>,
-    pub(crate) seen: u64,
-    /// Unix seconds at which the record ends.
-    pub(crate) expires: u64,
-    pub(crate) edits: Edits,
-}
-
-/// What only the first write of a record says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Beginning {
-    pub(crate) created: u64,
-    pub(crate) backend: String,
 }
 
 /// How long sessions live, in seconds.
@@ -277,48 +255,6 @@ impl Field {
     }
 }
 
-impl Change {
-    /// Adds a later change of the same record to this one.
-    pub(crate) fn merge(&mut self, later: Change) {
-        self.begins = later.begins.or(self.begins.take());
-        self.seen = self.seen.max(later.seen);
-        self.expires = self.expires.max(later.expires);
-        for (field, value) in later.edits {
-            match self.edits.iter_mut().find(|(known, _)| *known == field) {
-                Some(edit) => edit.1 = value,
-                None => self.edits.push((field, value)),
-            }
-        }
-        let excess = self.edits.len().saturating_sub(MOST_EDITS);
-        self.edits.drain(..excess);
-    }
-
-    /// The fields to set, as the hash has them.
-    pub(crate) fn to_set(&self) -> Vec<(String, Vec<u8>)> {
-        let own = |name: &str, value: String| (name.to_owned(), value.into_bytes());
-        let mut fields = Vec::with_capacity(self.edits.len() + 4);
-        if let Some(begins) = &self.begins {
-            fields.push(own("v", VERSION.to_owned()));
-            fields.push(own("created", begins.created.to_string()));
-            fields.push(own("backend", begins.backend.clone()));
-        }
-        fields.push(own("seen", self.seen.to_string()));
-        fields.extend(self.edits.iter().filter_map(|(field, value)| {
-            Some((field.in_hash(), value.as_ref()?.as_bytes().to_vec()))
-        }));
-        fields
-    }
-
-    /// The fields to delete.
-    pub(crate) fn to_delete(&self) -> Vec<String> {
-        self.edits
-            .iter()
-            .filter(|(_, value)| value.is_none())
-            .map(|(field, _)| field.in_hash())
-            .collect()
-    }
-}
-
 fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
@@ -342,11 +278,6 @@ mod tests {
         HeaderValue::from_str(text).unwrap()
     }
 
-    fn patch(edits: &[(&Field, Option<&str>)]) -> Change {
-        let edits = edits.iter().map(|(field, text)| ((*field).clone(), text.map(value))).collect();
-        Change { begins: None, seen: 200, expires: 2_000, edits }
-    }
-
     #[test]
     fn a_record_survives_its_hash() {
         let mut record = Record::new(key(), 100, "web1");
@@ -366,7 +297,8 @@ mod tests {
 
     #[test]
     fn what_has_no_beginning_is_no_record() {
-        let late = patch(&[(&data("cart"), Some("late"))]).to_set();
+        let edits = vec![(data("cart"), Some(value("late")))];
+        let late = Change { begins: None, seen: 200, expires: 2_000, edits }.to_set();
         let pairs = late.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
         assert!(Record::from_hash(key(), pairs).is_none());
         assert!(Record::from_hash(key(), std::iter::empty()).is_none());
@@ -418,24 +350,6 @@ mod tests {
         let mut record = Record::new(key(), 1, "b");
         let token = value("Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln");
         assert_eq!(record.edit(&data("auth"), Some(&token)), Err(Refusal::Token));
-    }
-
-    #[test]
-    fn merging_two_changes_is_carrying_them_out_in_turn() {
-        let (a, b, c) = (data("a"), data("b"), data("c"));
-        let first = patch(&[(&a, Some("1")), (&b, Some("1"))]);
-        let second = patch(&[(&b, None), (&c, Some("2")), (&a, Some("2"))]);
-        let (mut apart, mut merged) = (Record::new(key(), 1, "b"), Record::new(key(), 1, "b"));
-        apart.apply(&first);
-        apart.apply(&second);
-        let mut both = first.clone();
-        both.merge(second.clone());
-        merged.apply(&both);
-        merged.apply(&both);
-        for field in [&a, &b, &c] {
-            assert_eq!(apart.value(field), merged.value(field), "{field:?}");
-        }
-        assert_eq!(both.to_delete(), ["d:b"]);
     }
 
     #[test]

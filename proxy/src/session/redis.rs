@@ -21,8 +21,9 @@ use tokio::runtime::Handle;
 pub use self::connect::check_redis_url;
 use self::sentry::Login;
 use super::{
+    change::Change,
     id::Key,
-    record::{Change, Record},
+    record::Record,
     store::{Away, BoxFuture, Listener, Remote, Write, Written},
     time,
 };

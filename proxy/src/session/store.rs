@@ -8,10 +8,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    id::Key,
-    record::{Change, Record},
-};
+use super::{change::Change, id::Key, record::Record};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -47,7 +44,8 @@ impl StoreState {
 /// The store of the sessions, as the request path uses it.
 pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// What is known here and now, without waiting and without an allocation; `None`: ask `load`.
-    fn peek(&self, key: &Key) -> Option<Loaded>;
+    /// `now`: the Unix second.
+    fn peek(&self, key: &Key, now: u64) -> Option<Loaded>;
 
     /// Asks the store, as long as the budget lasts.
     fn load<'a>(&'a self, key: &'a Key, budget: &'a mut Budget) -> BoxFuture<'a, Loaded>;

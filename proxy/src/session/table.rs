@@ -17,14 +17,7 @@ use moka::{
     Expiry, notification::RemovalCause, ops::compute::Op, policy::EvictionPolicy, sync::Cache,
 };
 
-use super::{
-    epoch::Fresh,
-    id::Key,
-    memo::Owner,
-    near,
-    record::{Change, Record},
-    time,
-};
+use super::{change::Change, epoch::Fresh, id::Key, memo::Owner, near, record::Record};
 
 /// A map from keys to rows.
 #[derive(Clone)]
@@ -67,9 +60,8 @@ impl Table {
         Self { rows, owner: Owner::new() }
     }
 
-    /// What `read` makes of the row of this key.
-    pub(crate) fn look<R>(&self, key: &Key, read: impl Fn(&Row) -> R) -> Option<R> {
-        let second = time::now();
+    /// What `read` makes of the row of this key in this Unix second.
+    pub(crate) fn look<R>(&self, key: &Key, second: u64, read: impl Fn(&Row) -> R) -> Option<R> {
         near::look(self.owner, key, second, &read).or_else(|| {
             let row = self.rows.get(key)?;
             let made = read(&row);
@@ -175,10 +167,10 @@ impl Expiry<Key, Arc<Row>> for KeepEach {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::id::Id;
+    use crate::session::{id::Id, time};
 
     fn seen(table: &Table, key: &Key) -> Option<u64> {
-        table.look(key, |row| row.record.as_ref().map_or(0, |record| record.created))
+        table.look(key, time::now(), |row| row.record.as_ref().map_or(0, |record| record.created))
     }
 
     fn row(key: Key, created: u64) -> Row {
@@ -197,7 +189,8 @@ mod tests {
             table.put(key, row(key, round + 1));
             assert_eq!(seen(&table, &key), Some(round + 1));
             table.change(key, &set, Duration::from_secs(60), |fresh| fresh);
-            let last = table.look(&key, |row| row.record.as_ref().map(|record| record.seen));
+            let last =
+                table.look(&key, time::now(), |row| row.record.as_ref().map(|record| record.seen));
             assert_eq!(last, Some(Some((round + 1).max(9))));
             table.forget(&key);
         }

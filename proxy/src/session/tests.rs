@@ -1,9 +1,13 @@
 //! How long a request waits for a store that never answers.
 
-use http::header::{COOKIE, SET_COOKIE};
+use http::{
+    HeaderName, StatusCode,
+    header::{COOKIE, SET_COOKIE},
+};
 use tokio::time::Instant;
 
 use super::{
+    id::Key,
     store::{Away, BoxFuture, Remote, Write, Written},
     *,
 };

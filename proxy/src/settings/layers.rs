@@ -1,7 +1,7 @@
 //! Who has the last word: what was typed, over the environment, over the configuration file.
 //!
 //! Owns the order of the three. A setting of the file is a new default of its flag, so that it is
-//! read, checked and outdone as that flag is. Never says what a flag means (`settings.rs`).
+//! read, checked and outdone as that flag is. Never says what a flag means (`args.rs`).
 
 use std::{ffi::OsString, path::Path};
 

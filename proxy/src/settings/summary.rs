@@ -1,6 +1,6 @@
 //! The settings in words, for the start-up line.
 
-use clap::ValueEnum as _;
+use clap::ValueEnum;
 
 use super::Settings;
 use crate::access_log::Target;
@@ -11,6 +11,8 @@ use crate::access_log::Target;
 pub struct Summary {
     pub servers: usize,
     pub algorithm: String,
+    pub affinity: String,
+    pub health: String,
     pub sessions: &'static str,
     pub tls: String,
     pub proxy_protocol: String,
@@ -20,10 +22,13 @@ pub struct Summary {
 impl Settings {
     /// See [`Summary`]. No URL with a password gets into it.
     pub fn summary(&self) -> Summary {
-        let name = self.algorithm.to_possible_value().map(|value| value.get_name().to_owned());
         Summary {
             servers: self.servers.len(),
-            algorithm: name.unwrap_or_default(),
+            algorithm: name(&self.algorithm),
+            affinity: name(&self.affinity),
+            health: self.health.as_ref().map_or("off".to_owned(), |health| {
+                format!("{} every {}", health.path, humantime::format_duration(health.interval))
+            }),
             sessions: match &self.sessions {
                 None => "off",
                 Some(sessions) if sessions.redis.is_some() => "redis",
@@ -44,4 +49,9 @@ impl Settings {
             access_log: self.access_log.as_ref().map_or("off".to_owned(), Target::to_string),
         }
     }
+}
+
+/// As it is typed.
+fn name(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

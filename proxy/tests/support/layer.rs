@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "lateness.rs"]
+pub(crate) mod lateness;
+
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     thread,
     time::{Duration, Instant},
 };
@@ -15,11 +18,19 @@ use http::{
 use rondel_proxy::session::{SessionSettings, Sessions};
 use tokio::{runtime::Runtime, sync::oneshot};
 
+use self::lateness::{Lateness, Watch};
 use crate::redis::RedisServer;
 
-/// What one request may take at most on a machine that has other things to do. Of the 20 ms that it
-/// may wait for the store, [`in_time`] speaks.
-pub(crate) const LIMIT: Duration = Duration::from_millis(20 + 480);
+/// What a request may wait for the store, and what it takes to notice, unoptimized; without what
+/// the machine kept everybody waiting.
+pub(crate) const LIMIT: Duration = Duration::from_millis(20 + 30);
+
+/// The time from now on, but for what the machine kept everybody waiting.
+pub(crate) fn watch() -> Watch<'static> {
+    LATENESS.watch()
+}
+
+static LATENESS: LazyLock<Lateness> = LazyLock::new(Lateness::new);
 
 /// A proxy's session layer, with its background thread.
 pub(crate) struct Proxy {
@@ -128,9 +139,9 @@ pub(crate) async fn exchange(
     if let Some(cookie) = &client.cookie {
         to_backend.append(COOKIE, HeaderValue::from_str(cookie).unwrap());
     }
-    let start = Instant::now();
+    let watch = watch();
     let session = sessions.open(&to_backend).await.expect("fail-open serves");
-    let opened_in = start.elapsed();
+    let opened_in = watch.elapsed();
     session.to_backend(&mut to_backend);
     let mut to_client = headers(response);
     session.to_client(backend, status, &mut to_client).await;
@@ -190,18 +201,25 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Nearly all took next to no time, so nobody waited for the store; a few may have been held up by
-/// whatever else runs on this machine.
+/// Nearly all took next to no time, and nobody waited longer than is promised: but for one in a
+/// hundred, which may have been held up by whatever else runs on this machine. That none waits longer
+/// by the clock of the proxy is shown where that clock can be held (`session/tests.rs`).
 pub(crate) fn in_time(mut times: Vec<Duration>) {
     times.sort();
-    let nearly_all = times[times.len() * 9 / 10];
+    let [most, nearly_all] = [90, 99].map(|share| times[times.len() * share / 100]);
     let slowest = times[times.len() - 1];
-    assert!(nearly_all < Duration::from_millis(10), "{nearly_all:?} {slowest:?}");
-    assert!(slowest < LIMIT, "{slowest:?}");
+    assert!(most < Duration::from_millis(10), "{most:?} {nearly_all:?} {slowest:?}");
+    assert!(nearly_all < LIMIT, "{nearly_all:?} {slowest:?}");
+    assert!(slowest < 10 * LIMIT, "{slowest:?}");
 }
 
 /// Requests of known and of new clients; each is served, none waits.
 pub(crate) fn serve(proxy: &Proxy, clients: &mut [Client], turns: usize) {
+    in_time(serve_timed(proxy, clients, turns));
+}
+
+/// Requests of known and of new clients; each is served.
+pub(crate) fn serve_timed(proxy: &Proxy, clients: &mut [Client], turns: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for turn in 0..turns {
         let known = turn % clients.len();
@@ -214,7 +232,32 @@ pub(crate) fn serve(proxy: &Proxy, clients: &mut [Client], turns: usize) {
         assert!(answer.sets_cookie(), "new ones begin");
         times.push(answer.opened_in);
     }
-    in_time(times);
+    times
+}
+
+/// Runs a test over the embedded store and over Redis.
+pub(crate) fn on_both_stores(test: impl Fn(&Proxy)) {
+    test(&Proxy::new(|_| {}));
+    let redis = RedisServer::start();
+    test(&Proxy::over(&redis).connected());
+}
+
+/// So many requests of one client, none of which waits for another; how many find this header.
+pub(crate) fn open_at_once(proxy: &Proxy, client: &Client, requests: usize, name: &str) -> usize {
+    let request = headers(&[("cookie", client.cookie())]);
+    proxy.workers.block_on(async {
+        let opening = (0..requests).map(|_| {
+            let (sessions, request) = (Arc::clone(&proxy.sessions), request.clone());
+            tokio::spawn(async move { sessions.open(&request).await.expect("fail-open serves") })
+        });
+        let (opening, mut found) = (opening.collect::<Vec<_>>(), 0);
+        for opened in opening {
+            let mut headers = HeaderMap::new();
+            opened.await.expect("a session").to_backend(&mut headers);
+            found += usize::from(headers.contains_key(name));
+        }
+        found
+    })
 }
 
 pub(crate) fn known_clients(proxy: &Proxy) -> Vec<Client> {

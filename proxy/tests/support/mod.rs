@@ -7,6 +7,7 @@
 
 pub mod cases;
 pub mod client;
+pub mod naive;
 pub mod oracle;
 pub mod recorder;
 pub mod strict;

@@ -50,9 +50,10 @@ impl RedisServer {
     pub(crate) fn sentinel_of(main: &Self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("sentinel.conf");
+        // Patient enough for a machine that has other things to do.
         let watch = format!(
             "sentinel monitor main 127.0.0.1 {} 1\n\
-             sentinel down-after-milliseconds main 500\n\
+             sentinel down-after-milliseconds main 2000\n\
              sentinel failover-timeout main 3000\n",
             main.port
         );
@@ -73,12 +74,14 @@ impl RedisServer {
             "--cluster-port",
             &bus.to_string(),
             "--cluster-node-timeout",
-            "1000",
+            "2000",
             "--cluster-require-full-coverage",
             "no",
             // Or it tells nobody but the others of its address, and those only what they saw.
             "--cluster-announce-ip",
             "127.0.0.1",
+            "--enable-debug-command",
+            "yes",
         ]);
         node.bus = bus;
         node

@@ -216,14 +216,12 @@ fn by_chunks(
     let mut at = head;
     loop {
         let Some((line, data)) = line(bytes, at)? else { return Ok(None) };
-        let digits = text(line);
-        let (size, extension) = digits.split_once(';').unwrap_or((&digits, "x"));
-        let size = if digits.contains(';') { size.trim_end_matches([' ', '\t']) } else { size };
-        let named = extension.split(';').all(|part| part.bytes().any(is_token));
-        let plain = (1..=16).contains(&size.len()) && size.bytes().all(|b| b.is_ascii_hexdigit());
-        let allowed = plain && named && (extended || !digits.contains(';'));
-        let Some(size) = usize::from_str_radix(size, 16).ok().filter(|_| allowed) else {
-            return err("chunk size", &digits);
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let (size, behind) = line.split_at(digits);
+        let allowed = (1..=16).contains(&digits)
+            && (behind.is_empty() || (extended && is_extensions(behind)));
+        let Some(size) = usize::from_str_radix(&text(size), 16).ok().filter(|_| allowed) else {
+            return err("chunk size", &text(line));
         };
         at = data;
         if size == 0 {
@@ -237,5 +235,43 @@ fn by_chunks(
             Some(other) => return err("chunk end", &text(other)),
             None => return Ok(None),
         }
+    }
+}
+
+/// Whether that is all of `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`
+/// (RFC 9112, 7.1.1).
+fn is_extensions(mut rest: &[u8]) -> bool {
+    while !rest.is_empty() {
+        let Some(named) = behind_space(rest).strip_prefix(b";") else { return false };
+        let Some(behind_name) = behind_token(behind_space(named)) else { return false };
+        let value = behind_space(behind_name).strip_prefix(b"=").map(behind_space);
+        let behind = match value {
+            None => Some(behind_name),
+            Some([b'"', quoted @ ..]) => behind_quoted(quoted),
+            Some(token) => behind_token(token),
+        };
+        let Some(behind) = behind else { return false };
+        rest = behind;
+    }
+    true
+}
+
+fn behind_space(bytes: &[u8]) -> &[u8] {
+    bytes.trim_ascii_start()
+}
+
+fn behind_token(bytes: &[u8]) -> Option<&[u8]> {
+    let length = bytes.iter().take_while(|byte| is_token(**byte)).count();
+    (length > 0).then(|| &bytes[length..])
+}
+
+/// What comes behind the quote that ends it. Lines have no control bytes.
+fn behind_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
+    loop {
+        bytes = match bytes {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', _, rest @ ..] | [_, rest @ ..] => rest,
+            [] => return None,
+        };
     }
 }

@@ -106,7 +106,7 @@ impl Rotation for Leased {
                 return *entry;
             }
             guard.repin();
-            lease.renew(16);
+            lease.renew(16, guard);
         }
     }
 }

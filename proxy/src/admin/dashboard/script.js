@@ -315,7 +315,7 @@ function ring(state) {
 
 function draw(order, by) {
   const count = order.length;
-  const size = Math.max(4, Math.min(21, (RADIUS * Math.PI * 0.72) / Math.max(count, 1)));
+  const size = Math.max(2, Math.min(21, (RADIUS * Math.PI * 0.72) / Math.max(count, 1)));
   const named = new Set();
   $("nodes").replaceChildren();
   $("spokes").replaceChildren();
@@ -327,6 +327,7 @@ function draw(order, by) {
     const cross = make("path", { class: "cross", d: `M${cx - d} ${cy - d}L${cx + d} ${cy + d}M${cx + d} ${cy - d}L${cx - d} ${cy + d}`, visibility: "hidden" });
     const node = make("g", { class: "node" }, body, cross);
     node.style.setProperty("--hue", hue(id));
+    node.style.setProperty("--edge", Math.min(3, size / 6));
     let note = null;
     const first = !named.has(id);
     named.add(id);

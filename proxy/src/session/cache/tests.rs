@@ -183,7 +183,7 @@ fn a_thousand_requests_for_one_session_are_one_look_up() {
             assert_eq!(text(&request.await.unwrap()), "1");
         }
         assert_eq!(remote.fetches(), 1);
-        assert_eq!(text(&cached.peek(&key).unwrap()), "1", "and none from now on");
+        assert_eq!(text(&cached.peek(&key, time::now()).unwrap()), "1", "and none from now on");
     });
 }
 
@@ -194,7 +194,11 @@ fn a_missing_record_is_looked_for_twice_and_then_gone() {
         let (absent, late) = (key(), key());
         assert_eq!(text(&load(&cached, &absent).await), "gone");
         assert_eq!(remote.fetches(), 2);
-        assert_eq!(text(&cached.peek(&absent).unwrap()), "gone", "and that is remembered");
+        assert_eq!(
+            text(&cached.peek(&absent, time::now()).unwrap()),
+            "gone",
+            "and that is remembered"
+        );
         let look = load(&cached, &late);
         let write = async {
             until("the first look", || remote.fetches() == 3).await;
@@ -225,7 +229,7 @@ fn a_look_up_that_an_invalidation_overtook_is_not_kept() {
                 remote.answers.add_permits(100);
             };
             tokio::join!(load(&cached, &key), overtake);
-            assert!(cached.peek(&key).is_none(), "the old one is not fresh");
+            assert!(cached.peek(&key, time::now()).is_none(), "the old one is not fresh");
             assert_eq!(text(&load(&cached, &key).await), "new");
         }
     });
@@ -246,7 +250,7 @@ fn a_look_up_never_hides_what_was_written_meanwhile() {
             remote.answers.add_permits(100);
         };
         tokio::join!(load(&cached, &key), save);
-        let seen = match cached.peek(&key) {
+        let seen = match cached.peek(&key, time::now()) {
             Some(loaded) => loaded,
             None => load(&cached, &key).await,
         };
@@ -272,7 +276,7 @@ fn a_look_up_that_read_before_a_write_was_carried_out_is_not_kept() {
         };
         tokio::join!(load(&cached, &key), write);
         until("it has landed", || cached.0.desk().flights.is_empty()).await;
-        assert!(cached.peek(&key).is_none(), "it read what was before");
+        assert!(cached.peek(&key, time::now()).is_none(), "it read what was before");
         assert_eq!(text(&load(&cached, &key).await), "new");
     });
 }
@@ -284,10 +288,10 @@ fn an_invalidation_of_everything_makes_the_next_request_ask() {
         let key = key();
         cached.save(key, begin(key));
         assert!(cached.flush(Duration::from_secs(5)).await);
-        assert_eq!(text(&cached.peek(&key).unwrap()), "");
+        assert_eq!(text(&cached.peek(&key, time::now()).unwrap()), "");
         remote.put(key, "theirs");
         cached.0.doubt_everything(false);
-        assert!(cached.peek(&key).is_none());
+        assert!(cached.peek(&key, time::now()).is_none());
         assert_eq!(text(&load(&cached, &key).await), "theirs");
     });
 }
@@ -341,7 +345,7 @@ fn a_session_that_was_ended_while_the_store_is_away_stays_ended() {
         remote.away.store(true, Ordering::SeqCst);
         cached.delete(key);
         cached.save(key, set("late"));
-        assert_eq!(text(&cached.peek(&key).unwrap()), "gone");
+        assert_eq!(text(&cached.peek(&key, time::now()).unwrap()), "gone");
         cached.0.table.forget(&key);
         assert_eq!(text(&load(&cached, &key).await), "gone", "also when the copy is lost");
         remote.away.store(false, Ordering::SeqCst);
@@ -360,7 +364,7 @@ fn a_change_of_a_record_that_somebody_ended_voids_the_copy() {
         remote.records.lock().unwrap().clear();
         cached.save(key, set("2"));
         assert!(cached.flush(Duration::from_secs(5)).await);
-        assert!(cached.peek(&key).is_none());
+        assert!(cached.peek(&key, time::now()).is_none());
         assert_eq!(text(&load(&cached, &key).await), "gone");
     });
 }
@@ -420,7 +424,7 @@ fn many_threads_on_one_cache_agree_in_the_end() {
                             cached.save(*key, begin(*key));
                         } else {
                             cached.save(*key, set("1"));
-                            cached.peek(key);
+                            cached.peek(key, time::now());
                         }
                     }
                 })
@@ -437,6 +441,6 @@ fn many_threads_on_one_cache_agree_in_the_end() {
     let records = remote.records.lock().unwrap();
     for (at, key) in keys.iter().enumerate() {
         assert_eq!(records.contains_key(key), at < 10);
-        assert_eq!(matches!(cached.peek(key), Some(Loaded::Found(_))), at < 10);
+        assert_eq!(matches!(cached.peek(key, time::now()), Some(Loaded::Found(_))), at < 10);
     }
 }

@@ -6,6 +6,7 @@ use fred::{
     clients::Client,
     error::Error,
     interfaces::ClientLike,
+    socket2::TcpKeepalive,
     types::{
         Builder, RespVersion,
         config::{
@@ -16,7 +17,7 @@ use fred::{
 };
 use tokio::time::timeout;
 
-use super::sentry::Login;
+use super::sentry::{ASK, Login, QUIET, RETRIES};
 
 const SCHEMES: [&str; 6] = [
     "redis://",
@@ -91,7 +92,10 @@ pub(super) fn builder(config: Config) -> Builder {
         connection.max_command_attempts = 1;
         connection.max_command_buffer_len = 10_000;
         connection.reconnect_on_auth_error = true;
-        connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
+        let keepalive =
+            TcpKeepalive::new().with_time(QUIET).with_interval(ASK).with_retries(RETRIES);
+        connection.tcp =
+            TcpConfig { nodelay: Some(true), keepalive: Some(keepalive), ..TcpConfig::default() };
         connection.unresponsive = UnresponsiveConfig {
             max_timeout: Some(Duration::from_secs(2)),
             interval: Duration::from_millis(500),

@@ -21,6 +21,11 @@ const NOBODY: &str = "rondel:none:";
 const READY: &str = "rondel-ready";
 const PATIENCE: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_millis(1_500);
+/// A connection that says nothing may be one that a router has forgotten, and changes are to be seen
+/// within five seconds: the system asks after two, every second, and gives up after four.
+pub(super) const QUIET: Duration = Duration::from_secs(2);
+pub(super) const ASK: Duration = Duration::from_secs(1);
+pub(super) const RETRIES: u32 = 2;
 
 /// Who we are to the server.
 #[derive(Clone)]
@@ -53,10 +58,8 @@ impl Sentry {
     pub(super) async fn post(server: &Server, login: &Login, beats: bool) -> io::Result<Self> {
         let connected = timeout(PATIENCE, async {
             let stream = TcpStream::connect((&*server.host, server.port)).await?;
-            let keepalive = TcpKeepalive::new()
-                .with_time(Duration::from_secs(2))
-                .with_interval(Duration::from_secs(1))
-                .with_retries(2);
+            let keepalive =
+                TcpKeepalive::new().with_time(QUIET).with_interval(ASK).with_retries(RETRIES);
             SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
             let mut stream: Box<dyn Stream> = match &login.tls {
                 None => Box::new(stream),
