@@ -70,7 +70,9 @@ impl<S> Kept<S> {
             self.keep.0.store(KEPT, Ordering::Relaxed);
             self.head.clear();
             self.head.shrink_to(USUAL);
-            parts.iter().for_each(|part| self.head.extend_from_slice(part));
+            for part in parts {
+                self.head.extend_from_slice(part);
+            }
         }
     }
 }

@@ -239,7 +239,7 @@ impl Load {
             begin: Instant::now(),
         });
         let tasks =
-            shares.map(|clients| tokio::spawn(work(clients, pace, Arc::clone(&shared)))).collect();
+            tasks.map(|clients| tokio::spawn(work(clients, pace, Arc::clone(&shared)))).collect();
         Self { shared, tasks }
     }
 
