@@ -62,8 +62,9 @@ enum Lost {
     NeverSent(Failure),
     /// It was sent, and the server says that it has not looked at it (RFC 9113, 8.7).
     Refused,
-    /// It was sent, and the connection ended before a byte of a response.
-    Unanswered,
+    /// It was sent, and the connection ended before a byte of a response. Some: it can be sent
+    /// again, if it may be.
+    Unanswered(Option<Box<Request<Upload>>>),
     /// The server has begun to answer, or has had its time.
     Final(Failure),
 }
@@ -72,7 +73,7 @@ impl Lost {
     fn failure(&self) -> Failure {
         match self {
             Self::NeverSent(failure) | Self::Final(failure) => *failure,
-            Self::Refused | Self::Unanswered => Failure::Cut,
+            Self::Refused | Self::Unanswered(_) => Failure::Cut,
         }
     }
 }
@@ -91,7 +92,9 @@ pub(crate) async fn forward(
 ) -> Result<Reply, Failure> {
     exchange.client().worker.retries.count_request();
     let idempotent = is_idempotent(request.method());
-    let mut copy = copy_to_resend(&request, idempotent || in_flight.backend().speaks_http2());
+    // Over HTTP/2 there is no telling what was written for whom.
+    let mut copy = in_flight.backend().speaks_http2().then(|| copy_to_resend(&request)).flatten();
+    let mut resends = idempotent;
     let mut tried = Vec::new();
     let mut fresh = false;
     // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
@@ -115,11 +118,15 @@ pub(crate) async fn forward(
         match lost {
             Lost::Final(failure) => return Err(failure),
             Lost::NeverSent(_) => {}
-            Lost::Refused => slot = copy.take(),
-            Lost::Unanswered => {
-                slot = copy
-                    .take()
-                    .filter(|_| idempotent)
+            Lost::Refused => {
+                resends = false;
+                slot = copy.take();
+            }
+            Lost::Unanswered(again) => {
+                slot = again
+                    .map(|request| *request)
+                    .or_else(|| copy.take())
+                    .filter(|_| std::mem::take(&mut resends))
                     .filter(|_| exchange.client().worker.retries.take());
                 // The next connection must not die of old age as well.
                 fresh = true;
@@ -144,7 +151,7 @@ fn outcome(attempted: &Result<(Response<Incoming>, Link), Lost>) -> Option<Outco
         Err(Lost::NeverSent(Failure::Connect | Failure::ConnectTimeout | Failure::Tls(_))) => {
             Some(Outcome::Unreachable)
         }
-        Err(Lost::Unanswered | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
+        Err(Lost::Unanswered(_) | Lost::Final(Failure::Timeout | Failure::BadResponse)) => {
             Some(Outcome::Failed)
         }
         Err(_) => None,
@@ -181,7 +188,9 @@ async fn attempt(
             sent => return sent,
         }
     }
-    match pool::connect(backend, &worker.proxy.limits, &worker.proxy.connector).await {
+    // Boxed: the state of what few requests need is no part of all of them.
+    let connecting = pool::connect(backend, &worker.proxy.limits, &worker.proxy.connector);
+    match Box::pin(connecting).await {
         Ok(new) => send(exchange, backend, new, slot).await,
         Err(error) => Err(Lost::NeverSent(pool::failure(backend, &error))),
     }
@@ -197,6 +206,8 @@ async fn send(
     let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
     exchange.await_server();
     upstream.expected.response_to(request.method());
+    let whole = request.body().is_end_stream();
+    upstream.keep.next_request(whole && is_idempotent(request.method()));
     let mut answer = pin!(upstream.sender.try_send_request(request));
     let mut ended = false;
     let outcome = poll_fn(|cx| {
@@ -237,7 +248,7 @@ async fn accept_response(
 ) -> Result<(Response<Incoming>, Link), Lost> {
     framing::check_response(&response).map_err(Lost::Final)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let (stream, read) = switch(ended, upstream.connection, exchange).await?;
+        let (stream, read) = Box::pin(switch(ended, upstream.connection, exchange)).await?;
         return Ok((response, Link::Switched(stream, read)));
     }
     if ended {
@@ -271,8 +282,8 @@ async fn switch(
     }
     let parts = connection.into_parts();
     // The scan holds nothing back here: behind a 101 it gives on whatever comes.
-    let (stream, _) = parts.io.into_inner().into_parts();
-    Ok((stream, parts.read_buf))
+    let (kept, _) = parts.io.into_inner().into_parts();
+    Ok((kept.into_stream(), parts.read_buf))
 }
 
 /// Why there is no response, from what hyper says and what it has read.
@@ -287,7 +298,7 @@ fn lost(
     }
     let error = error.into_error();
     tracing::debug!(%error, "no response");
-    let read = connection.is_some_and(has_read);
+    let (read, again) = connection.map(ended).unwrap_or_default();
     if error.is_user() || error.is_body_write_aborted() {
         // The body that we were sending broke off: it is the client's.
         let too_large = matches!(cause(&error), Some(UploadError::TooLarge));
@@ -295,15 +306,17 @@ fn lost(
     } else if error.is_parse() || read || was_refused(&error) {
         Lost::Final(Failure::BadResponse)
     } else {
-        Lost::Unanswered
+        Lost::Unanswered(again.map(Box::new))
     }
 }
 
-/// Whether a part of a response has come.
-fn has_read(ended: Connection) -> bool {
-    let parts = ended.into_parts();
+/// Whether a part of a response has come; and the request, if it was kept.
+fn ended(connection: Connection) -> (bool, Slot) {
+    let parts = connection.into_parts();
     let stream = parts.io.into_inner();
-    !parts.read_buf.is_empty() || stream.is_within() || !stream.into_parts().1.is_empty()
+    let within = !parts.read_buf.is_empty() || stream.is_within();
+    let (kept, held) = stream.into_parts();
+    (within || !held.is_empty(), kept.into_request())
 }
 
 /// The response came and was not taken (`scan/`).
@@ -324,9 +337,9 @@ fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// It is kept if there may be a use for it.
-fn copy_to_resend(request: &Request<Upload>, useful: bool) -> Option<Request<Upload>> {
-    if !useful || !request.body().is_end_stream() {
+/// A second one, if all that there is of it is here.
+fn copy_to_resend(request: &Request<Upload>) -> Option<Request<Upload>> {
+    if !request.body().is_end_stream() {
         return None;
     }
     let mut copy = Request::new(Upload::empty());
@@ -398,13 +411,8 @@ mod tests {
     }
 
     #[test]
-    fn only_idempotent_requests_without_a_body_are_kept() {
-        let kept = |method| {
-            let mut request = Request::new(Upload::empty());
-            *request.method_mut() = method;
-            copy_to_resend(&request, is_idempotent(request.method())).is_some()
-        };
-        assert!(kept(Method::GET) && kept(Method::DELETE));
-        assert!(!kept(Method::POST) && !kept(Method::PATCH));
+    fn what_changes_something_each_time_is_not_idempotent() {
+        assert!(is_idempotent(&Method::GET) && is_idempotent(&Method::DELETE));
+        assert!(!is_idempotent(&Method::POST) && !is_idempotent(&Method::PATCH));
     }
 }

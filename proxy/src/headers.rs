@@ -11,7 +11,7 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
-use crate::{client::Client, error::Failure, trace};
+use crate::{client::Client, error::Failure, ids, trace};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -121,7 +121,8 @@ pub(crate) fn to_client<B>(response: &mut Response<B>, keep_ours: bool) {
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let mut gone = Vec::new();
     for name in response.headers().keys() {
-        if is_hop_by_hop(name) || (!keep_ours && is_ours(name.as_str())) {
+        let text = name.as_str();
+        if may_be_special(text) && (is_hop_by_hop(text) || (!keep_ours && is_ours(text))) {
             gone.push(name.clone());
         }
     }
@@ -144,7 +145,7 @@ pub(crate) fn to_client<B>(response: &mut Response<B>, keep_ours: bool) {
 pub(crate) fn ends_here(name: &HeaderName) -> bool {
     let text = name.as_str();
     let disguised = text.contains('_') && is_disguised(text);
-    is_hop_by_hop(name) || is_ours(text) || is_forwarding(text) || disguised
+    is_hop_by_hop(text) || is_ours(text) || is_forwarding(text) || disguised
 }
 
 /// How long the server says that it keeps an idle connection, in seconds.
@@ -161,12 +162,12 @@ fn strip_request(headers: &mut HeaderMap, trusted: bool, old: bool) -> bool {
     let mut gone = Vec::new();
     for name in headers.keys() {
         let text = name.as_str();
-        let goes = is_hop_by_hop(name)
-            || is_ours(text)
-            || (!trusted && is_forwarding(text))
-            || (text.contains('_') && is_disguised(text))
-            || *name == header::EXPECT; // answered here, by hyper, when the body is asked for
-        if goes {
+        let special = may_be_special(text)
+            && (is_hop_by_hop(text)
+                || is_ours(text)
+                || (!trusted && is_forwarding(text))
+                || text == "expect"); // answered here, by hyper, when the body is asked for
+        if special || (text.contains('_') && is_disguised(text)) {
             gone.push(name.clone());
         }
     }
@@ -193,14 +194,34 @@ fn strip_request(headers: &mut HeaderMap, trusted: bool, old: bool) -> bool {
     true
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == header::CONNECTION
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::UPGRADE
-        || *name == header::TE
-        || *name == header::PROXY_AUTHORIZATION
-        || *name == header::PROXY_AUTHENTICATE
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+/// Whether a name can be one of those that are looked for below: mostly its first letter and its
+/// length say that it is not. Each request has a dozen names, and each response some.
+fn may_be_special(name: &str) -> bool {
+    match (name.as_bytes().first(), name.len()) {
+        (Some(b'c'), length) => length == "connection".len(),
+        (Some(b'e'), length) => length == "expect".len(),
+        (Some(b'f'), length) => length == "forwarded".len(),
+        (Some(b'h'), length) => length == "http2-settings".len(),
+        (Some(b'k'), length) => length == "keep-alive".len(),
+        (Some(b'u'), length) => length == "upgrade".len(),
+        (Some(b'v'), length) => length == "via".len(),
+        (first, _) => matches!(first, Some(b'p' | b'r' | b't' | b'x')),
+    }
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "te"
+            | "keep-alive"
+            | "proxy-authorization"
+            | "proxy-authenticate"
+            | "proxy-connection"
+            | "http2-settings"
+    )
 }
 
 /// Only the proxy and the servers speak in these.
@@ -348,7 +369,9 @@ impl HostValues {
 /// hard to guess.
 fn request_id() -> HeaderValue {
     let mut id = [0; 32];
-    trace::write_hex(&mut id, fastrand::u128(..));
+    for half in id.chunks_exact_mut(16) {
+        half.copy_from_slice(&ids::sixteen_digits());
+    }
     HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
@@ -410,6 +433,34 @@ mod tests {
         ]);
         strip_request(&mut headers, false, false);
         assert_eq!(names(&headers), ["my_own"]);
+    }
+
+    #[test]
+    fn whatever_ends_here_may_be_special() {
+        let names = [
+            "connection",
+            "transfer-encoding",
+            "upgrade",
+            "te",
+            "keep-alive",
+            "proxy-authorization",
+            "proxy-authenticate",
+            "proxy-connection",
+            "http2-settings",
+            "expect",
+            "forwarded",
+            "via",
+            "x-request-id",
+            "x-real-ip",
+            "x-forwarded-any",
+            "rondel-any",
+        ];
+        for name in names {
+            assert!(may_be_special(name), "{name}");
+            assert!(name == "expect" || ends_here(&HeaderName::from_static(name)), "{name}");
+        }
+        let usual = ["host", "user-agent", "accept", "cookie", "content-type", "date", "server"];
+        assert!(!usual.into_iter().any(may_be_special));
     }
 
     #[test]

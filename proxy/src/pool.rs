@@ -1,6 +1,6 @@
 //! Connections to servers.
 //!
-//! Owns opening them, and the idle ones of this thread: most recently used first, at most 64 a
+//! Owns opening them, and the idle ones of this thread: most recently used first, at most 1,024 a
 //! server, and only for as long as the server can be expected to keep its end. Never sends a
 //! request.
 //!
@@ -8,7 +8,13 @@
 //! idle one is polled by nobody. What a server did to it meanwhile shows in the first poll, before
 //! anything is sent, and hyper then gives the request back.
 
-use std::{cell::RefCell, collections::BTreeMap, io, net::SocketAddr, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::SocketAddr,
+    time::Duration,
+};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -22,6 +28,7 @@ use crate::{
     body::Upload,
     clock::{TICK, Tick, ticks},
     error::Failure,
+    resend::{Keep, Kept},
     scan::{Expected, Responses, Scanned},
     settings::Limits,
     stream::Stream,
@@ -29,7 +36,7 @@ use crate::{
     worker::BUFFER,
 };
 
-pub(crate) type ServerIo = TokioIo<Scanned<Stream, Responses>>;
+pub(crate) type ServerIo = TokioIo<Scanned<Kept<Stream>, Responses>>;
 pub(crate) type Connection = http1::Connection<ServerIo, Upload>;
 
 /// A connection to a server.
@@ -38,15 +45,18 @@ pub(crate) struct Upstream {
     pub(crate) connection: Connection,
     /// Tells the connection what is to come.
     pub(crate) expected: Expected,
+    /// And what of it to keep.
+    pub(crate) keep: Keep,
     /// Whether it has carried a request before.
     pub(crate) reused: bool,
     /// How long it may lie idle.
-    keep: Tick,
+    idle: Tick,
 }
 
 /// Servers that say nothing close after 5 s at the earliest (Node, uvicorn).
 const KEEP: Duration = Duration::from_secs(4);
-const MOST_IDLE: usize = 64;
+/// A burst of requests leaves as many, and the next one finds them.
+const MOST_IDLE: usize = 1_024;
 /// The largest head of a response. hyper's buffer must have a byte more than it.
 const HEAD: usize = BUFFER - 1;
 
@@ -57,36 +67,36 @@ struct Idle {
 
 thread_local! {
     // Per thread, so that taking and giving cost no lock and no connection moves between runtimes.
-    static IDLE: RefCell<BTreeMap<u32, Vec<Idle>>> = const { RefCell::new(BTreeMap::new()) };
+    static IDLE: RefCell<BTreeMap<u32, VecDeque<Idle>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// The idle connection to this server that was used last, if there is one.
 pub(crate) fn take(backend: &Backend, now: Tick) -> Option<Box<Upstream>> {
     IDLE.with_borrow_mut(|idle| {
         let stack = idle.get_mut(&backend.serial())?;
-        let last = stack.pop()?;
+        let last = stack.pop_back()?;
         if last.until > now {
             return Some(last.upstream);
         }
         // Those below have lain idle for longer still, unless they were promised a longer life.
         stack.retain(|idle| idle.until > now);
-        stack.pop().map(|idle| idle.upstream)
+        stack.pop_back().map(|idle| idle.upstream)
     })
 }
 
 /// Keeps a connection for the next request, if it has a chance to be alive then.
 pub(crate) fn give(backend: &Backend, mut upstream: Box<Upstream>, now: Tick) {
-    if upstream.keep == 0 {
+    if upstream.idle == 0 {
         return;
     }
     upstream.reused = true;
-    let until = now.saturating_add(upstream.keep);
+    let until = now.saturating_add(upstream.idle);
     IDLE.with_borrow_mut(|idle| {
         let stack = idle.entry(backend.serial()).or_default();
         if stack.len() >= MOST_IDLE {
-            stack.remove(0);
+            stack.pop_front();
         }
-        stack.push(Idle { upstream, until });
+        stack.push_back(Idle { upstream, until });
     });
 }
 
@@ -111,11 +121,12 @@ pub(crate) async fn connect(
     tls: &Connector,
 ) -> io::Result<Box<Upstream>> {
     let stream = open(backend, limits, tls, false).await?;
-    let expected = Expected::default();
+    let (expected, keep) = (Expected::default(), Keep::default());
+    let stream = Kept::new(stream, keep.clone());
     let stream = Scanned::new(stream, Responses::new(expected.clone()), HEAD);
     let handshake = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-    Ok(Box::new(Upstream { sender, connection, expected, reused: false, keep: ticks(KEEP) }))
+    Ok(Box::new(Upstream { sender, connection, expected, keep, reused: false, idle: ticks(KEEP) }))
 }
 
 /// A socket and, if the server wants it, TLS over that.
@@ -200,7 +211,7 @@ impl Upstream {
     pub(crate) fn set_keep_alive(&mut self, seconds: u32) {
         let said = ticks(Duration::from_secs(seconds.into()));
         let margin = if seconds > 1 { ticks(Duration::from_secs(1)) } else { 2 };
-        self.keep = said.saturating_sub(margin);
+        self.idle = said.saturating_sub(margin);
     }
 }
 

@@ -200,3 +200,18 @@ async fn pass(
     }
     Ok((reply, switched))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each connection holds the state of one request, also between two.
+    #[test]
+    fn what_a_request_is_kept_in_stays_small() {
+        fn size<F, A, B>(_: impl Fn(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(answer::<false>);
+        assert!(size <= 4_200, "{size} bytes");
+    }
+}

@@ -8,6 +8,8 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 
+use crate::ids;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -49,18 +51,10 @@ fn parent(headers: &HeaderMap) -> Option<&str> {
 /// none if it said no, and can decide otherwise.
 fn begin() -> HeaderValue {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-    write_hex(&mut text[3..35], fastrand::u128(1..));
-    write_hex(&mut text[36..52], fastrand::u64(1..).into());
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// A number in lower-case hexadecimal, as many digits of it as there is room for.
-pub(crate) fn write_hex(digits: &mut [u8], mut number: u128) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[(number & 0xf) as usize];
-        number >>= 4;
+    for at in [3, 19, 36] {
+        text[at..at + 16].copy_from_slice(&ids::sixteen_digits());
     }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

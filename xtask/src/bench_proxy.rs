@@ -1,6 +1,6 @@
 //! The proxy beside haproxy, nginx and pingora: builds all, compares, keeps and draws the figures.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::{
     chart::{self, Figure, Frame, Series},
@@ -18,28 +18,34 @@ const CHARTED: [(&str, &str); 5] = [
     ("HTTP/2 GET 0.1 KiB c=64", "HTTP/2"),
 ];
 
-/// Arguments go on to `proxy-bench`. Only a run of everything is recorded.
+/// Arguments go on to `proxy-bench`. Only a run of everything is recorded. `draw` records and draws
+/// the last one again.
 pub(crate) fn all(arguments: &[String]) -> Outcome {
+    let csv = root().join("target/bench-proxy.csv");
+    if arguments == ["draw"] {
+        return save(&read(&csv)?);
+    }
     install("haproxy", "-v", "haproxy")?;
     install("nginx", "-v", "nginx-light")?;
     install("strace", "-V", "strace")?;
+    install("redis-server", "--version", "redis-server")?;
     install("cmake", "--version", "cmake")?; // pingora's compression needs it
     Run::cargo("build --release --package rondel-proxy --package proxy-bench").check()?;
     Run::cargo("build --release --manifest-path benches/proxy/pingora/Cargo.toml")
         .args("--target-dir target/pingora-proxy")
         .check()?;
-    let csv = root().join("target/bench-proxy.csv");
     Run::program("target/release/proxy-bench", "--rondel target/release/rondel-proxy")
         .args("--pingora target/pingora-proxy/release/proxy-bench-pingora --csv")
         .arg(&csv.to_string_lossy())
         .args(&arguments.join(" "))
         .check()?;
-    let is_whole = !arguments.iter().any(|flag| flag == "--cells" || flag == "--contenders");
-    if is_whole {
-        save(&fs::read_to_string(csv).map_err(|error| error.to_string())?)
-    } else {
-        Ok(())
-    }
+    let parts = ["--cells", "--contenders", "--endurance"];
+    let is_whole = !arguments.iter().any(|flag| parts.contains(&flag.as_str()));
+    if is_whole { save(&read(&csv)?) } else { Ok(()) }
+}
+
+fn read(csv: &Path) -> Outcome<String> {
+    fs::read_to_string(csv).map_err(|error| format!("{}: {error}", csv.display()))
 }
 
 fn save(csv: &str) -> Outcome {

@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{load, process::Running};
+use crate::{
+    beside::{Beside, Company},
+    cell::Cell,
+    load,
+    process::{self, Running},
+};
 
 /// What clients speak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +28,7 @@ pub(crate) enum Door {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    Rondel(&'static [&'static str]),
+    Rondel(&'static [&'static str], Beside),
     Haproxy { cookie: bool },
     Nginx,
     Pingora,
@@ -41,21 +46,24 @@ pub(crate) struct Serving {
     pub(crate) process: Running,
     pub(crate) address: SocketAddr,
     pub(crate) configuration: String,
+    /// It goes with it.
+    _company: Option<Company>,
 }
 
 const OFF: &[&str] = &["--session=off", "--admin=off", "--health=off"];
 const SESSIONS: &[&str] = &["--session=on", "--admin=off", "--health=off"];
-const ALL_ON: &[&str] = &["--session=on", "--admin=127.0.0.1:0"];
+const ALL_ON: &[&str] = &["--session=on"];
 
 /// The first is the one that the others are compared with.
 pub(crate) fn all(rondel: &Path, pingora: Option<&Path>) -> Vec<Contender> {
     let of = |name, kind, binary: &Path| Contender { name, kind, binary: binary.to_owned() };
     let mut all = vec![
-        of("rondel", Kind::Rondel(OFF), rondel),
+        of("rondel", Kind::Rondel(OFF, Beside::Nothing), rondel),
         of("haproxy", Kind::Haproxy { cookie: false }, Path::new("haproxy")),
         of("nginx", Kind::Nginx, Path::new("nginx")),
-        of("rondel, known session", Kind::Rondel(SESSIONS), rondel),
-        of("rondel, all on", Kind::Rondel(ALL_ON), rondel),
+        of("rondel, known session", Kind::Rondel(SESSIONS, Beside::Nothing), rondel),
+        of("rondel, session in Redis", Kind::Rondel(SESSIONS, Beside::Redis), rondel),
+        of("rondel, all on", Kind::Rondel(ALL_ON, Beside::Dashboard), rondel),
         of("haproxy, cookie insert", Kind::Haproxy { cookie: true }, Path::new("haproxy")),
     ];
     all.extend(pingora.map(|binary| of("pingora", Kind::Pingora, binary)));
@@ -63,6 +71,14 @@ pub(crate) fn all(rondel: &Path, pingora: Option<&Path>) -> Vec<Contender> {
 }
 
 impl Contender {
+    /// Those that differ from others by what they remember of a client are compared where that is
+    /// most of the work.
+    pub(crate) fn takes(&self, cell: &Cell) -> bool {
+        let variant = matches!(self.kind, Kind::Rondel(flags, _) if flags != OFF)
+            || self.kind == Kind::Haproxy { cookie: true };
+        !variant || cell.compares_all()
+    }
+
     /// Starts it, and waits until it answers; `None` if it does not have that door.
     pub(crate) async fn start(
         &self,
@@ -74,17 +90,30 @@ impl Contender {
             return Ok(None); // its TLS needs another library than the others'
         }
         let address = free_address()?;
-        let (arguments, configuration) = match self.kind {
-            Kind::Rondel(flags) => rondel(flags, door, folder, address, origin)?,
+        let beside = match self.kind {
+            Kind::Rondel(_, beside) => beside.prepare(folder).await?,
+            _ => None,
+        };
+        let (mut arguments, mut configuration) = match self.kind {
+            Kind::Rondel(flags, _) => rondel(flags, door, folder, address, origin)?,
             Kind::Haproxy { cookie } => haproxy(cookie, door, folder, address, origin)?,
             Kind::Nginx => nginx(door, folder, address, origin)?,
             Kind::Pingora => (vec![address.to_string(), origin.to_string()], String::new()),
         };
+        if let Some(beside) = &beside {
+            configuration = format!("{configuration} {}", beside.flag);
+            arguments.push(beside.flag.clone());
+        }
         let log = folder.join("log");
-        let process = Running::start(&self.binary.to_string_lossy(), &arguments, &log)?;
+        let binary = self.binary.to_string_lossy();
+        let process = Running::start(&binary, &arguments, process::PROXY, &log)?;
         for _ in 0..200 {
             if load::answers(door, address).await {
-                return Ok(Some(Serving { process, address, configuration }));
+                let company = match beside {
+                    Some(beside) => Some(beside.open().await?),
+                    None => None,
+                };
+                return Ok(Some(Serving { process, address, configuration, _company: company }));
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
@@ -94,7 +123,7 @@ impl Contender {
 }
 
 /// Nobody listens there now; whoever is started next takes it.
-fn free_address() -> io::Result<SocketAddr> {
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
@@ -120,6 +149,8 @@ fn rondel(
     let servers = file(folder, "servers.txt", &format!("http://{origin}\n"))?;
     let port = address.port().to_string();
     let mut arguments = words(["-f", &servers, "--bind", "127.0.0.1", "-p", &port, "--workers=1"]);
+    // As many as there are, though each may need a file for its server's side.
+    arguments.push("--max-connections=10100".to_owned());
     arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
     if door != Door::Clear {
         for (flag, name) in [("--tls-cert", "cert.pem"), ("--tls-key", "key.pem")] {

@@ -218,6 +218,19 @@ const TICK: Duration = Duration::from_millis(1);
 
 impl Load {
     pub(crate) fn start(clients: Vec<Client>, pace: Pace) -> Self {
+        Self::of(clients.into_iter().map(|client| vec![client]), pace)
+    }
+
+    /// So many ask at once, each over its share of the connections, one after the other.
+    pub(crate) fn in_turn(clients: Vec<Client>, at_once: usize) -> Self {
+        let mut shares: Vec<Vec<Client>> = (0..at_once).map(|_| Vec::new()).collect();
+        for (at, client) in clients.into_iter().enumerate() {
+            shares[at % at_once].push(client);
+        }
+        Self::of(shares.into_iter(), Pace::Closed)
+    }
+
+    fn of(tasks: impl Iterator<Item = Vec<Client>>, pace: Pace) -> Self {
         let shared = Arc::new(Shared {
             phase: AtomicU8::new(0),
             // With bounds, since a value beyond them is recorded as the bound.
@@ -225,15 +238,26 @@ impl Load {
             due: AtomicU64::new(0),
             begin: Instant::now(),
         });
-        let tasks = clients
-            .into_iter()
-            .map(|client| tokio::spawn(work(client, pace, Arc::clone(&shared))))
-            .collect();
+        let tasks =
+            tasks.map(|clients| tokio::spawn(work(clients, pace, Arc::clone(&shared)))).collect();
         Self { shared, tasks }
     }
 
     pub(crate) fn measure(&self) {
         self.shared.phase.store(1, Relaxed);
+    }
+
+    /// Measured requests so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.shared.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len()
+    }
+
+    /// The first error so far, if there is one.
+    pub(crate) async fn check(&mut self) -> io::Result<()> {
+        while let Some(at) = self.tasks.iter().position(JoinHandle::is_finished) {
+            self.tasks.swap_remove(at).await.map_err(io::Error::other)??;
+        }
+        Ok(())
     }
 
     /// What the measured requests took, in nanoseconds.
@@ -247,7 +271,8 @@ impl Load {
     }
 }
 
-async fn work(mut client: Client, pace: Pace, shared: Arc<Shared>) -> io::Result<()> {
+async fn work(mut clients: Vec<Client>, pace: Pace, shared: Arc<Shared>) -> io::Result<()> {
+    let mut next = 0;
     loop {
         let begin = match pace {
             Pace::Open(rate) => next_due(rate, &shared).await,
@@ -257,7 +282,8 @@ async fn work(mut client: Client, pace: Pace, shared: Arc<Shared>) -> io::Result
         if phase == 2 {
             return Ok(());
         }
-        client.ask().await?;
+        next = (next + 1) % clients.len();
+        clients[next].ask().await?;
         if phase == 1 {
             let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let mut times = shared.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

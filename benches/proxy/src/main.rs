@@ -11,8 +11,10 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to a person")]
 
 mod backend;
+mod beside;
 mod cell;
 mod contender;
+mod endurance;
 mod load;
 mod measure;
 mod process;
@@ -35,10 +37,13 @@ struct Arguments {
     /// Only contenders whose name contains this; the first stays, to compare with.
     contenders: String,
     show: bool,
+    /// Instead of the table: so many requests over ten thousand connections.
+    endurance: Option<u64>,
 }
 
 const USAGE: &str = "proxy-bench --rondel BINARY [--pingora BINARY] [--rounds N] [--seconds S] \
-                     [--csv FILE] [--cells PART] [--contenders PART] [--show]";
+                     [--csv FILE] [--cells PART] [--contenders PART] [--show] \
+                     [--endurance REQUESTS]";
 
 fn main() -> ExitCode {
     let arguments = match parse(std::env::args().skip(1)) {
@@ -59,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> io::Result<()> {
-    process::pin_self(0)?;
+    process::pin_self(process::REST)?;
     let most = process::allow_open_files()?;
     let origin = backend::start()?;
     let folder = tempfile::tempdir()?;
@@ -69,6 +74,11 @@ async fn run(arguments: &Arguments) -> io::Result<()> {
             .into_iter()
             .filter(|contender| contender.name.contains(&arguments.contenders))
             .collect();
+    if let Some(requests) = arguments.endurance {
+        let first =
+            contenders.first().ok_or_else(|| io::Error::other("there is no such contender"))?;
+        return endurance::run(first, requests, folder.path(), origin).await;
+    }
     let cells: Vec<Cell> =
         cell::all(most).into_iter().filter(|cell| cell.name.contains(&arguments.cells)).collect();
 
@@ -78,6 +88,9 @@ async fn run(arguments: &Arguments) -> io::Result<()> {
             for place in 0..contenders.len() {
                 // Nobody always comes after the same other.
                 let contender = &contenders[(place + round) % contenders.len()];
+                if !contender.takes(cell) {
+                    continue;
+                }
                 let Some(serving) = contender.start(cell.door, folder.path(), origin).await? else {
                     continue;
                 };
@@ -111,6 +124,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         cells: String::new(),
         contenders: String::new(),
         show: false,
+        endurance: None,
     };
     while let Some(flag) = words.next() {
         if flag == "--show" {
@@ -128,6 +142,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                     value.parse().map_err(|_| format!("{flag}: `{value}` is no number"))?;
             }
             "--csv" => arguments.csv = Some(value.into()),
+            "--endurance" => {
+                let requests = value.parse();
+                arguments.endurance =
+                    Some(requests.map_err(|_| format!("{flag}: `{value}` is no number"))?);
+            }
             "--cells" => arguments.cells = value,
             "--contenders" => arguments.contenders = value,
             _ => return Err(format!("there is no {flag}")),

@@ -31,16 +31,25 @@ pub(crate) fn allow_open_files() -> io::Result<usize> {
     Ok(maximum.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX) / 2 - 100)
 }
 
-/// A process on core 1, which ends with this value.
+/// Where the proxies are; backend, load and store are on the other one.
+pub(crate) const PROXY: usize = 1;
+pub(crate) const REST: usize = 0;
+
+/// A process on a core of its own choice, which ends with this value.
 pub(crate) struct Running {
     child: Child,
 }
 
 impl Running {
-    pub(crate) fn start(program: &str, arguments: &[String], log: &Path) -> io::Result<Self> {
+    pub(crate) fn start(
+        program: &str,
+        arguments: &[String],
+        core: usize,
+        log: &Path,
+    ) -> io::Result<Self> {
         let errors = fs::File::create(log)?;
         let child = Command::new("taskset")
-            .args(["-c", "1", program])
+            .args(["-c", &core.to_string(), program])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -84,7 +84,7 @@ async fn send(
 fn lost(exchange: &Exchange, error: &hyper::Error) -> Lost {
     tracing::debug!(?error, "no response");
     let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
-        return Lost::Unanswered;
+        return Lost::Unanswered(None);
     };
     let unseen = cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM);
     if cause.is_remote() && unseen {
@@ -96,6 +96,6 @@ fn lost(exchange: &Exchange, error: &hyper::Error) -> Lost {
         // The body that we were sending broke off: it is the client's, or more than is taken.
         Lost::Final(exchange.client().check_refusal().err().unwrap_or(Failure::RequestBody))
     } else {
-        Lost::Unanswered
+        Lost::Unanswered(None)
     }
 }
