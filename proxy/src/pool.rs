@@ -156,7 +156,7 @@ pub(crate) fn failure(backend: &Backend, error: &io::Error) -> Failure {
         return Failure::Tls(fault.as_str());
     }
     tracing::debug!(server = backend.id(), why, "cannot connect");
-    let unheard = error.get_ref().is_some_and(|cause| cause.is::<Unheard>());
+    let unheard = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Unheard>);
     if unheard { Failure::ConnectTimeout } else { Failure::Connect }
 }
 

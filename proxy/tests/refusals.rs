@@ -28,7 +28,6 @@ async fn refusal_of<S>(mut wire: Wire<S>, begin: &str, rest: &str) -> Answer
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    eprintln!("{begin:?}");
     wire.write(begin).await;
     // The refusal is on its way by now, whatever is said next.
     tokio::time::sleep(Duration::from_millis(50)).await;

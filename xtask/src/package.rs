@@ -45,13 +45,11 @@ fn only_what_users_need(list: &str) -> Outcome {
         return Err(format!("{stray} would be published"));
     }
     let missing = PUBLISHED.iter().find(|entry| !files.iter().any(|file| is(file, entry)));
-    match missing {
-        Some(missing) => Err(format!("{missing} would not be published")),
-        None => {
-            println!("{} files, all of them for users", files.len());
-            Ok(())
-        }
+    if let Some(missing) = missing {
+        return Err(format!("{missing} would not be published"));
     }
+    println!("{} files, all of them for users", files.len());
+    Ok(())
 }
 
 /// A program outside of this workspace that knows nothing but the package: the first example.

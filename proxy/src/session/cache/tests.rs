@@ -1,111 +1,20 @@
 //! The cache over a store in this process that can be slow, or away.
 
+mod fake;
+
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use http::{HeaderName, HeaderValue};
 use tokio::{runtime::Runtime, sync::Semaphore};
 
+use self::fake::{Fake, FakeState};
 use super::*;
-use crate::session::{id::Id, record::Field, store::Written};
+use crate::session::{id::Id, record::Field};
 
 const LIFETIME: Lifetime = Lifetime { idle: 1_800, max: 86_400 };
-
-/// A store in this process that can be slow or away.
-#[derive(Debug, Default)]
-struct Fake(Arc<FakeState>);
-
-#[derive(Debug)]
-struct FakeState {
-    records: Mutex<HashMap<Key, Record>>,
-    away: AtomicBool,
-    fetches: AtomicUsize,
-    batches: AtomicUsize,
-    /// A fetch reads, and then waits for one of these before it answers.
-    answers: Semaphore,
-    /// A batch waits for one of these before it is carried out.
-    turns: Semaphore,
-}
-
-impl Default for FakeState {
-    fn default() -> Self {
-        Self {
-            records: Mutex::default(),
-            away: AtomicBool::new(false),
-            fetches: AtomicUsize::new(0),
-            batches: AtomicUsize::new(0),
-            answers: Semaphore::new(Semaphore::MAX_PERMITS),
-            turns: Semaphore::new(Semaphore::MAX_PERMITS),
-        }
-    }
-}
-
-impl FakeState {
-    fn there(&self) -> Result<(), Away> {
-        if self.away.load(Ordering::SeqCst) { Err(Away("away".into())) } else { Ok(()) }
-    }
-
-    fn hold_answers(&self) {
-        self.answers.forget_permits(Semaphore::MAX_PERMITS);
-    }
-
-    fn fetches(&self) -> usize {
-        self.fetches.load(Ordering::SeqCst)
-    }
-
-    fn put(&self, key: Key, text: &'static str) {
-        let mut record = Record::new(key, time::now(), "b");
-        record.apply(&set(text));
-        self.records.lock().unwrap().insert(key, record);
-    }
-}
-
-impl Remote for Fake {
-    fn ping(&self) -> BoxFuture<'_, Result<(), Away>> {
-        Box::pin(async { self.0.there() })
-    }
-
-    fn fetch(&self, key: Key) -> BoxFuture<'_, Result<Option<Record>, Away>> {
-        Box::pin(async move {
-            self.0.there()?;
-            self.0.fetches.fetch_add(1, Ordering::SeqCst);
-            let read = self.0.records.lock().unwrap().get(&key).cloned();
-            drop(self.0.answers.acquire().await);
-            Ok(read)
-        })
-    }
-
-    fn write<'a>(&'a self, batch: &'a [(Key, Write)]) -> BoxFuture<'a, Result<Vec<Written>, Away>> {
-        Box::pin(async {
-            self.0.there()?;
-            drop(self.0.turns.acquire().await);
-            self.0.batches.fetch_add(1, Ordering::SeqCst);
-            let mut records = self.0.records.lock().unwrap();
-            let outcomes = batch.iter().map(|(key, write)| match write {
-                Write::Delete => {
-                    records.remove(key);
-                    Written::Done
-                }
-                Write::Save(change) => match records.get_mut(key) {
-                    Some(record) => {
-                        record.apply(change);
-                        Written::Done
-                    }
-                    None => match Record::from_change(*key, change) {
-                        Some(record) => {
-                            records.insert(*key, record);
-                            Written::Done
-                        }
-                        None => Written::Gone,
-                    },
-                },
-            });
-            Ok(outcomes.collect())
-        })
-    }
-}
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -283,7 +192,7 @@ fn a_look_up_that_read_before_a_write_was_carried_out_is_not_kept() {
 
 #[test]
 fn an_invalidation_of_everything_makes_the_next_request_ask() {
-    runtime().block_on(async {
+    patient().block_on(async {
         let (cached, remote) = cached();
         let key = key();
         cached.save(key, begin(key));
@@ -298,7 +207,7 @@ fn an_invalidation_of_everything_makes_the_next_request_ask() {
 
 #[test]
 fn writes_while_one_is_under_way_go_together() {
-    runtime().block_on(async {
+    patient().block_on(async {
         let (cached, remote) = cached();
         for _ in 0..150 {
             let key = key();
@@ -313,7 +222,7 @@ fn writes_while_one_is_under_way_go_together() {
 
 #[test]
 fn while_the_store_is_away_what_is_known_goes_on_and_arrives_later() {
-    runtime().block_on(async {
+    patient().block_on(async {
         let (cached, remote) = cached();
         remote.away.store(true, Ordering::SeqCst);
         let (ours, theirs) = (key(), key());
@@ -337,7 +246,7 @@ fn while_the_store_is_away_what_is_known_goes_on_and_arrives_later() {
 
 #[test]
 fn a_session_that_was_ended_while_the_store_is_away_stays_ended() {
-    runtime().block_on(async {
+    patient().block_on(async {
         let (cached, remote) = cached();
         let key = key();
         remote.put(key, "1");
@@ -356,7 +265,7 @@ fn a_session_that_was_ended_while_the_store_is_away_stays_ended() {
 
 #[test]
 fn a_change_of_a_record_that_somebody_ended_voids_the_copy() {
-    runtime().block_on(async {
+    patient().block_on(async {
         let (cached, remote) = cached();
         let key = key();
         remote.put(key, "1");
@@ -389,7 +298,7 @@ fn a_slow_store_costs_a_request_its_budget_and_no_more() {
 
 #[test]
 fn settling_says_whether_the_record_is_in_the_store() {
-    runtime().block_on(async {
+    patient().block_on(async {
         let (cached, remote) = cached();
         let (one, two) = (key(), key());
         cached.save(one, begin(one));
