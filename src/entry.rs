@@ -45,6 +45,17 @@ use crate::{Key, raw::Member};
 /// assert_eq!(*entry, 0);
 /// drop(guard);
 /// ```
+///
+/// also by other threads, like any reference:
+///
+/// ```
+/// let ring: rondel::Ring<u32> = (0..3).collect();
+/// let guard = rondel::pin();
+/// let entry = ring.next(&guard).unwrap();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| assert_eq!(*entry, 0));
+/// });
+/// ```
 pub struct Entry<'g, T> {
     ring: NonZeroU64,
     member: Member<'g, T>,
