@@ -147,7 +147,7 @@ async fn an_id_with_a_good_mac_whose_record_is_gone_is_looked_up_and_not_adopted
     let proxy = proxy(&server, &redis, &[&[b'a'; 32]]).await;
     let mut wire = proxy.connect().await;
     within(async {
-        while redis.calls("hgetall") == 0 || !known.contains(&key_for(&mut wire, &cookies[0]).await)
+        while !known.contains(&key_for(&mut wire, &cookies[0]).await) || redis.calls("hgetall") == 0
         {
         }
     })

@@ -83,8 +83,9 @@ pub(super) fn builder(config: Config) -> Builder {
     builder.set_policy(ReconnectPolicy::new_exponential(0, 50, 2_000, 2));
     builder.with_performance_config(|performance| {
         performance.default_command_timeout = Duration::from_millis(50);
-        // Invalidation messages come in bursts, and a lag loses them all.
-        performance.broadcast_channel_capacity = 65_536;
+        // Each of the client's channels has so much room from its start, 850 bytes for a place.
+        // Invalidations come in bursts, and who lags behind doubts every copy.
+        performance.broadcast_channel_capacity = 4_096;
     });
     builder.with_connection_config(|connection| {
         connection.connection_timeout = Duration::from_secs(1);
