@@ -52,24 +52,9 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    leave_unsent(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// How much of an answer the kernel holds for a client beyond what the network takes. By default that
-/// is megabytes: a crowd that asks for large answers and reads none would have them all copied there
-/// before anybody else's turn comes, and the kernel's memory filled. Connections inherit it.
-#[cfg(target_os = "linux")]
-fn leave_unsent(listener: &Socket) -> io::Result<()> {
-    const UNSENT: u32 = 128 * 1024;
-    listener.set_tcp_notsent_lowat(UNSENT)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn leave_unsent(_: &Socket) -> io::Result<()> {
-    Ok(())
 }
 
 /// Serves on each of the listeners until `stop`. True: every request in flight was answered.
