@@ -2,7 +2,7 @@
 
 use crate::common::{
     linear::{Call, check, is_linearizable},
-    sequential::{Op, Ret, State},
+    sequential::{At, Op, Ret, State},
 };
 
 fn call(thread: usize, op: Op, ret: Ret, invoked: u64, returned: u64) -> Call {
@@ -78,4 +78,19 @@ fn what_was_tried_is_not_tried_again() {
     let mut history: Vec<_> = (0..16).map(ask).collect();
     history.push(call(16, Op::Next, member(2), 10, 11));
     assert!(!is_linearizable(&State::new([1]), &history));
+}
+
+#[test]
+fn inserts_that_all_overlap_are_told_in_the_order_of_the_lap() {
+    // 48 calls have 48! orders, and each comes to another state.
+    let push = |name| call(name as usize % 4, Op::Insert(At::Back, name), Ret::Bool(true), 0, 99);
+    let mut history: Vec<_> = (0..48).map(push).collect();
+    // Each thread's own calls keep their order; the last thread comes first.
+    let lap: Vec<_> = (0..4).rev().flat_map(|thread| (thread..48).step_by(4)).collect();
+    history.push(call(4, Op::Iter, Ret::Members(lap.clone()), 100, 101));
+    assert!(is_linearizable(&State::default(), &history));
+    let mut other = lap;
+    other.swap(0, 1);
+    history[48].ret = Ret::Members(other);
+    assert!(!is_linearizable(&State::default(), &history), "a thread's calls changed places");
 }
