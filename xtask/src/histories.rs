@@ -8,7 +8,7 @@ use std::{
 use crate::run::{Outcome, Run};
 
 /// Overlapping calls that each minute must come to: in fewer, little is shown.
-const FLOOR_PER_MINUTE: u64 = 1_000_000;
+const FLOOR_PER_MINUTE: u64 = 5_000_000;
 
 /// So many times longer it may take on a machine that does other things too.
 const PATIENCE: u32 = 4;

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -113,26 +113,43 @@ impl Run {
         self.0.status().is_ok_and(|status| status.success())
     }
 
-    /// Runs the command for that time at most, with all it writes in `transcript`.
-    pub(crate) fn ends_within(mut self, time: Duration, transcript: &Path) -> Outcome<Ended> {
+    /// Runs the command, and all that it starts, for that time at most, with all it writes in
+    /// `transcript`. It has ended badly as soon as that `has_failed`.
+    pub(crate) fn ends_within(
+        mut self,
+        time: Duration,
+        transcript: &Path,
+        has_failed: fn(&str) -> bool,
+    ) -> Outcome<Ended> {
         let file = File::create(transcript).and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = file.map_err(|error| format!("{}: {error}", transcript.display()))?;
         self.0.stdin(Stdio::null()).stdout(out).stderr(err);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut self.0, 0);
         let shown = self.shown();
         let failed = |error| format!("{shown}: {error}");
         let mut child = self.0.spawn().map_err(failed)?;
         let began = Instant::now();
-        loop {
+        let ended = loop {
             match child.try_wait().map_err(failed)? {
                 Some(status) if status.success() => return Ok(Ended::Well),
                 Some(_) => return Ok(Ended::Badly),
-                None if began.elapsed() < time => thread::sleep(Duration::from_millis(50)),
-                None => {
-                    child.kill().and_then(|()| child.wait()).map_err(failed)?;
-                    return Ok(Ended::Never);
+                None if fs::read(transcript)
+                    .is_ok_and(|text| has_failed(&String::from_utf8_lossy(&text))) =>
+                {
+                    break Ended::Badly;
                 }
+                None if began.elapsed() < time => thread::sleep(Duration::from_millis(100)),
+                None => break Ended::Never,
             }
-        }
+        };
+        // Its whole group: what cargo runs would go on without it.
+        #[cfg(unix)]
+        Self::program("kill", "-KILL --").arg(&format!("-{}", child.id())).works();
+        #[cfg(not(unix))]
+        child.kill().map_err(failed)?;
+        child.wait().map_err(failed)?;
+        Ok(ended)
     }
 
     fn shown(&self) -> String {
