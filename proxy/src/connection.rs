@@ -107,7 +107,7 @@ async fn serve(io: ClientIo, client: Arc<Client>) {
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(if ended.is_ok() { End::Closed } else { End::Cut });
             }
-            if client.is_called() {
+            if client.gate.is_called() {
                 continue;
             }
             match watch.next(cx) {

@@ -12,7 +12,7 @@ use hyper::{Response, body::Incoming, client::conn::http2::SendRequest};
 use super::{Link, Lost, Slot};
 use crate::{
     backend::Backend,
-    body::Http2Upload,
+    body::{Http2Upload, Upload},
     client::Exchange,
     error::Failure,
     framing, headers,
@@ -57,7 +57,7 @@ async fn send(
 ) -> Result<(Response<Incoming>, Link), Lost> {
     let Some(request) = slot.take() else { return Err(Lost::Final(Failure::Cut)) };
     exchange.await_server();
-    let mut answer = pin!(sender.try_send_request(request.map(Http2Upload)));
+    let mut answer = pin!(sender.try_send_request(request.map(Upload::into_http2)));
     let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Pending if exchange.has_expired() => Poll::Ready(None),
         polled => polled.map(Some),
@@ -69,7 +69,7 @@ async fn send(
             Ok((response, if over { Link::Done } else { Link::Shared(lease) }))
         }
         Some(Err(mut error)) => {
-            *slot = error.take_message().map(|request| request.map(|body| body.0));
+            *slot = error.take_message().map(|request| request.map(Http2Upload::into_http1));
             if slot.is_some() {
                 return Err(Lost::NeverSent(Failure::Cut));
             }

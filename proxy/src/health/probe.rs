@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::{HealthSettings, Reach};
 use crate::{
     backend::Backend,
-    body::{Http2Upload, Upload},
+    body::Upload,
     multiplex,
     pool::{self, Upstream},
     roster::Roster,
@@ -105,7 +105,7 @@ async fn probe_http2(
 ) -> Result<(), String> {
     let opened = multiplex::open(backend, &reach.limits, &reach.tls).await;
     let (mut sender, connection) = opened.map_err(|error| pool::reason(&error))?;
-    let mut request = Request::new(Http2Upload(Upload::empty()));
+    let mut request = Request::new(Upload::empty().into_http2());
     let url = format!("{}{}", backend.url(), settings.path);
     *request.uri_mut() = url.parse().map_err(|_| format!("nobody can be asked for {url}"))?;
     request.headers_mut().insert(header::USER_AGENT, AGENT);

@@ -29,7 +29,7 @@ impl Requests {
 
 impl Messages for Requests {
     fn may_begin(&mut self) -> bool {
-        self.client.may_ask()
+        self.client.gate.may_ask()
     }
 
     fn start_line(&mut self, line: &[u8]) -> Result<Option<Version>, Failure> {
@@ -51,7 +51,7 @@ impl Messages for Requests {
 
     fn body(&mut self, framing: Framing) -> Result<Body, Failure> {
         self.empty_line = false;
-        self.client.asks();
+        self.client.gate.asks();
         let length = Body::Length(framing.length.unwrap_or(0));
         Ok(if framing.chunked { Body::Chunked } else { length })
     }
@@ -65,7 +65,7 @@ impl Side for Requests {
     }
 
     fn park(&mut self) {
-        self.client.park();
+        self.client.gate.park();
     }
 
     fn written(&mut self, taken: bool) {
