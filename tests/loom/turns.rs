@@ -61,6 +61,16 @@ fn next_past_the_end_against_pushes_at_both_ends() {
         .explore([520, 39]);
 }
 
+/// The same where a pick has to leave its short way: the last member is beyond the first segment.
+#[test]
+fn next_past_the_end_from_beyond_the_first_segment_against_pushes_at_both_ends() {
+    Model::of(&[0, 1, 2, 3])
+        .after(&[Remove(0), Remove(1), Remove(2), Next])
+        .thread(&[Next])
+        .thread(&[Insert(Back, 4), Insert(Front, 5)])
+        .explore([520, 39]);
+}
+
 #[test]
 fn next_past_the_end_while_a_member_comes_and_goes_there() {
     Model::of(&[0, 1])

@@ -181,7 +181,9 @@ fn first_failure(transcript: &str) -> String {
     if transcript.contains("error: memory leaked") {
         return "Miri's look at what was never freed".to_owned();
     }
-    let failed = failed_tests(transcript).next();
+    // One that ends its whole process has no such line, and its thread has its name.
+    let panicked = || transcript.split_once("thread '")?.1.split_once('\'').map(|(name, _)| name);
+    let failed = failed_tests(transcript).next().or_else(panicked);
     failed.map_or_else(|| "a test that ends badly".to_owned(), |name| format!("`{name}`"))
 }
 
