@@ -15,6 +15,7 @@ mod redis;
 use std::{
     io::Write as _,
     net::SocketAddr,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -30,7 +31,7 @@ const COLD: usize = 4_000;
 /// What the contract allows.
 const MOST: f64 = 1.03;
 
-fn main() {
+fn main() -> ExitCode {
     load::pin(std::process::id(), 0);
     let redis = RedisServer::start();
     let mut secret = NamedTempFile::new().unwrap();
@@ -54,9 +55,10 @@ fn main() {
     }
     let other = start("another over the same redis", &shared);
     runtime.block_on(cold(contenders[2].address, other.address));
-    for (name, ratio) in over {
+    for (name, ratio) in &over {
         println!("{name} costs {ratio:.3} of `off`, and {MOST} is allowed");
     }
+    if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints a line of the table. Gives those contenders that cost more than is allowed.
