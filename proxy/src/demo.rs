@@ -217,15 +217,14 @@ fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "../tests/support/ports.rs"]
+mod ports;
+
+#[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::*;
-
-    async fn free_port() -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap().port()
-    }
+    use super::{ports::free_port, *};
 
     async fn ask(address: SocketAddr, fields: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -239,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_free_loopback_address_gets_a_backend_that_counts_visits() {
-        let port = free_port().await;
+        let port = free_port();
         let servers = [("localhost".to_owned(), port, "one".to_owned())];
         let started = start(&servers).await;
         assert_eq!(started.len(), 1);
@@ -256,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_browser_gets_a_page_and_nothing_of_the_request_becomes_markup() {
-        let port = free_port().await;
+        let port = free_port();
         let servers = [("127.0.0.1".to_owned(), port, "one".to_owned())];
         let started = start(&servers).await;
         let fields = "Accept: text/html,*/*\r\nX-Own: <script>\r\nRondel-Session-Visits: <b>\r\n";
@@ -278,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_machines_are_left_alone() {
-        let port = free_port().await;
+        let port = free_port();
         for host in ["10.0.0.1", "0.0.0.0", "::", "example.com", "localhost.example.com"] {
             let servers = [(host.to_owned(), port, "one".to_owned())];
             assert!(start(&servers).await.is_empty(), "{host}");

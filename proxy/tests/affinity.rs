@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use rondel_proxy::{session::SessionSettings, settings::Affinity};
-use support::{Answer, ProxyProcess, Recorder, Server, TestProxy, Wire};
+use support::{Answer, Recorder, Server, TestProxy, Wire, process::ProxyProcess};
 
 struct Client {
     wire: Wire,

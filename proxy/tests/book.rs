@@ -10,7 +10,7 @@ mod page;
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use page::{Shell, blocks};
-use support::{ProxyProcess, binary};
+use support::process::{ProxyProcess, binary};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 

@@ -13,7 +13,7 @@ struct Ran {
 }
 
 fn run(arguments: &[&str]) -> Ran {
-    let output = Command::new(support::binary()).args(arguments).output().unwrap();
+    let output = Command::new(support::process::binary()).args(arguments).output().unwrap();
     Ran {
         code: output.status.code().expect("a signal killed it"),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -153,7 +153,7 @@ fn an_address_that_is_taken_ends_with_71() {
 fn the_environment_stands_in_for_flags_and_a_flag_wins() {
     let (_folder, path) = file("http://localhost:8000\n");
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(support::binary());
+        let mut command = Command::new(support::process::binary());
         command.env("RONDEL_FILE", &path).env("RONDEL_PORT", "none");
         command.arg("--check").args(arguments).output().unwrap().status.code()
     };

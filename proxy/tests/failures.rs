@@ -22,7 +22,9 @@ use rondel_proxy::{
     settings::{Affinity, Settings},
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
-use support::{Answer, ProxyProcess, Recorder, Server, TestProxy, Wire, free_address, until};
+use support::{
+    Answer, Recorder, Server, TestProxy, Wire, free_address, process::ProxyProcess, until,
+};
 
 const PAGE: &str = include_str!("../../docs/failures.md");
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rondel_proxy::settings::HostPolicy;
-use support::{ProxyProcess, Server, TestProxy, Wire, lines, until, within};
+use support::{Server, TestProxy, Wire, lines, process::ProxyProcess, until, within};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::Notify,

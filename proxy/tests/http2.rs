@@ -9,8 +9,9 @@ use http_body_util::BodyExt as _;
 use hyper::{HeaderMap, Request, body::Frame};
 use rondel_proxy::settings::Limits;
 use support::{
-    ProxyProcess, Server, TestProxy,
+    Server, TestProxy,
     http2::{self, Client, Frames, GET, full, get, parts, text},
+    process::ProxyProcess,
     tls::{Authority, shake},
     until, within,
 };

@@ -5,11 +5,12 @@ mod support;
 use std::time::Duration;
 
 use support::{
-    ProxyProcess, Server, TestProxy, Wire,
+    Server, TestProxy, Wire,
     http2::{
         self, CONTINUATION, Client, DATA, END_HEADERS, END_STREAM, Frames, GET, GOAWAY, HEADERS,
         PING, RST_STREAM, SETTINGS, code, frame, head,
     },
+    process::ProxyProcess,
     until, within,
 };
 

@@ -11,7 +11,7 @@ use std::{
 
 use rondel_proxy::{access_log::Target, session::SessionSettings};
 use serde_json::Value;
-use support::{Server, TestProxy, binary, until};
+use support::{Server, TestProxy, process::binary, until};
 use tokio::io::AsyncBufReadExt as _;
 
 struct Logged {

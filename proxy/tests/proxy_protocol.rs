@@ -7,8 +7,9 @@ mod support;
 use std::time::Duration;
 
 use support::{
-    ProxyProcess, Server, TestProxy, Wire,
+    Server, TestProxy, Wire,
     http2::Client,
+    process::ProxyProcess,
     tls::{Authority, shake},
     within,
 };

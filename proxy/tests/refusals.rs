@@ -8,7 +8,9 @@ mod support;
 use std::time::Duration;
 
 use rondel_proxy::settings::Limits;
-use support::{Answer, ProxyProcess, Server, TestProxy, Wire, tls::Authority, until, within};
+use support::{
+    Answer, Server, TestProxy, Wire, process::ProxyProcess, tls::Authority, until, within,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::Instant,

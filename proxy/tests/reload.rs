@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc, time::Duration};
 
 use rondel_proxy::reload::{self, Source};
 use rustix::process::Signal;
-use support::{ProxyProcess, Server, TestProxy, Wire, lines, until};
+use support::{Server, TestProxy, Wire, lines, process::ProxyProcess, until};
 use tokio::sync::mpsc;
 
 /// A proxy that follows a file of this name, which is there already.

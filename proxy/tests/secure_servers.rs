@@ -7,7 +7,8 @@ use std::time::Duration;
 use rcgen::date_time_ymd;
 use rondel_proxy::{backend::State, health::HealthSettings, settings::HostPolicy, tls::Roots};
 use support::{
-    ProxyProcess, Server, TestProxy, Wire,
+    Server, TestProxy, Wire,
+    process::ProxyProcess,
     tls::{self, Authority},
     until,
 };

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::process::Signal;
-use support::{ProxyProcess, Server, TestProxy, Wire, until, within};
+use support::{Server, TestProxy, Wire, process::ProxyProcess, until, within};
 use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
 /// A server that answers when it is told to.

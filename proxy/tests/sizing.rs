@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{ProxyProcess, Server, Wire};
+use support::{Server, Wire, process::ProxyProcess};
 
 const PAGE: &str = include_str!("../../docs/sizing.md");
 

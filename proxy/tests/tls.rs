@@ -8,7 +8,8 @@ use std::{fs, path::Path, time::Duration};
 
 use rondel_proxy::{session::SessionSettings, settings::Limits, tls::Certificates};
 use support::{
-    ProxyProcess, Server, TestProxy, Wire,
+    Server, TestProxy, Wire,
+    process::ProxyProcess,
     tls::{Authority, shake},
     until, within,
 };

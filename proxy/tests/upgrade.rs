@@ -15,7 +15,7 @@ use std::{
 };
 
 use rustix::process::Signal;
-use support::{ProxyProcess, Server, Wire, until};
+use support::{Server, Wire, process::ProxyProcess, until};
 use tokio::task::JoinHandle;
 
 /// A connection for each request, or one for all, until told to stop.
@@ -116,7 +116,7 @@ fn the_unit_file_is_one_that_systemd_understands_and_that_is_hardened() {
     let unit = format!("{}/dist/rondel-proxy.service", env!("CARGO_MANIFEST_DIR"));
     let unit = std::fs::read_to_string(unit).unwrap();
     // What it starts has to be there.
-    let here = support::binary();
+    let here = support::process::binary();
     let unit = unit.replace("/usr/local/bin/rondel-proxy", here.to_str().unwrap());
     let file = folder.path().join("rondel-proxy.service");
     std::fs::write(&file, unit).unwrap();

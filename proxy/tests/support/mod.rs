@@ -7,17 +7,21 @@
 
 pub mod cases;
 pub mod client;
+pub mod http2;
 pub mod naive;
 pub mod oracle;
+pub mod ports;
+pub mod process;
 pub mod recorder;
 pub mod strict;
+pub mod tls;
+
+mod wire;
 
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
-    path::PathBuf,
-    process::Stdio,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -32,19 +36,9 @@ use rondel_proxy::{
     servers,
     settings::{Limits, Settings},
 };
-use tokio::{
-    io::{
-        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
-        BufReader,
-    },
-    net::{TcpListener, TcpSocket, TcpStream},
-    process::{Child, ChildStderr, Command},
-    runtime::Handle,
-    task::JoinHandle,
-};
+use tokio::{net::TcpSocket, runtime::Handle, task::JoinHandle};
 
-pub mod http2;
-pub mod tls;
+pub use self::wire::{Answer, Head, Wire};
 
 /// No test waits for longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,206 +56,6 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
         }
     })
     .await;
-}
-
-/// One end of a connection that speaks HTTP/1, byte by byte as the test wants it.
-pub struct Wire<S = TcpStream> {
-    pub stream: S,
-    read: Vec<u8>,
-}
-
-/// The head of a request or a response, as it came.
-#[derive(Clone, Debug)]
-pub struct Head {
-    pub start: String,
-    pub fields: Vec<(String, String)>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub head: Head,
-    pub body: Vec<u8>,
-}
-
-impl Head {
-    /// All values of a field, in their order.
-    pub fn all(&self, name: &str) -> Vec<&str> {
-        let named = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_str()).collect()
-    }
-
-    /// The only value of a field.
-    pub fn field(&self, name: &str) -> Option<&str> {
-        let values = self.all(name);
-        assert!(values.len() < 2, "{name} comes several times: {values:?}");
-        values.first().copied()
-    }
-
-    pub fn status(&self) -> u16 {
-        self.start.split(' ').nth(1).unwrap().parse().unwrap()
-    }
-}
-
-impl Answer {
-    pub fn status(&self) -> u16 {
-        self.head.status()
-    }
-
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    /// The word of `Rondel-Error`.
-    pub fn error(&self) -> &str {
-        self.head.field("rondel-error").unwrap_or("")
-    }
-}
-
-impl Wire {
-    pub async fn connect(address: SocketAddr) -> Self {
-        Self::new(within(TcpStream::connect(address)).await.unwrap())
-    }
-
-    /// The same from this address, which is one of the loopback's.
-    pub async fn connect_from(from: [u8; 4], to: SocketAddr) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((from, 0).into()).unwrap();
-        Self::new(within(socket.connect(to)).await.unwrap())
-    }
-
-    /// Ends the connection with a reset.
-    pub fn reset(self) {
-        self.stream.set_zero_linger().unwrap();
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub fn new(stream: S) -> Self {
-        Self { stream, read: Vec::new() }
-    }
-
-    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
-    }
-
-    /// These bytes, unless the other side has ended the connection.
-    pub async fn write_some(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
-    }
-
-    /// More bytes; false at the end of the stream.
-    async fn fill(&mut self) -> io::Result<bool> {
-        Ok(within(self.stream.read_buf(&mut self.read)).await? > 0)
-    }
-
-    /// Everything up to the end of the connection; a reset is an end as well.
-    pub async fn read_to_end(&mut self) -> Vec<u8> {
-        while self.fill().await.unwrap_or(false) {}
-        std::mem::take(&mut self.read)
-    }
-
-    pub async fn read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        while self.read.len() < count {
-            if !self.fill().await? {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        let rest = self.read.split_off(count);
-        Ok(std::mem::replace(&mut self.read, rest))
-    }
-
-    async fn read_line(&mut self) -> io::Result<String> {
-        loop {
-            if let Some(end) = self.read.windows(2).position(|pair| pair == b"\r\n") {
-                let line = self.read_exact(end + 2).await?;
-                return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
-            }
-            if !self.fill().await? {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-    }
-
-    /// The next head, or none if the connection ends before one.
-    pub async fn read_head(&mut self) -> Option<Head> {
-        let start = self.read_line().await.ok()?;
-        self.read_fields_of(start).await
-    }
-
-    /// The trailers, whose last chunk has been read; without a start line.
-    pub async fn read_fields(&mut self) -> Option<Head> {
-        self.read_fields_of(String::new()).await
-    }
-
-    async fn read_fields_of(&mut self, start: String) -> Option<Head> {
-        let mut fields = Vec::new();
-        loop {
-            let line = self.read_line().await.ok()?;
-            if line.is_empty() {
-                return Some(Head { start, fields });
-            }
-            let (name, value) = line.split_once(':').unwrap();
-            fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-    }
-
-    /// The body that belongs to this head; an error if it breaks off.
-    pub async fn read_body(&mut self, head: &Head) -> io::Result<Vec<u8>> {
-        if head.field("transfer-encoding") == Some("chunked") {
-            let mut body = Vec::new();
-            loop {
-                let chunk = self.read_chunk().await?;
-                if chunk.is_empty() {
-                    return Ok(body);
-                }
-                body.extend(chunk);
-            }
-        }
-        match head.field("content-length") {
-            Some(length) => self.read_exact(length.parse().unwrap()).await,
-            None if head.start.starts_with("HTTP/") => Ok(self.read_to_end().await),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// One chunk; empty: the last one.
-    pub async fn read_chunk(&mut self) -> io::Result<Vec<u8>> {
-        let size = usize::from_str_radix(&self.read_line().await?, 16).unwrap();
-        let chunk = self.read_exact(size).await?;
-        assert_eq!(self.read_line().await?, "");
-        Ok(chunk)
-    }
-
-    /// One chunk; empty: the last one, and the trailers are still to come.
-    pub async fn read_chunk_or_end(&mut self) -> io::Result<Vec<u8>> {
-        let size = usize::from_str_radix(&self.read_line().await?, 16).unwrap();
-        if size == 0 {
-            return Ok(Vec::new());
-        }
-        let chunk = self.read_exact(size).await?;
-        assert_eq!(self.read_line().await?, "");
-        Ok(chunk)
-    }
-
-    /// The whole answer to a request that was sent before.
-    pub async fn read_answer(&mut self) -> Answer {
-        let head = self.read_head().await.expect("no answer");
-        let body = match head.status() {
-            204 | 304 => Vec::new(),
-            _ => self.read_body(&head).await.expect("the answer breaks off"),
-        };
-        Answer { head, body }
-    }
-
-    pub async fn get(&mut self, path: &str) -> Answer {
-        self.write(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
-        self.read_answer().await
-    }
-
-    /// Whether the other side has ended the connection, in whatever way.
-    pub async fn is_closed(&mut self) -> bool {
-        self.read.is_empty() && !self.fill().await.unwrap_or(false)
-    }
 }
 
 /// A server that does with each connection what the test says.
@@ -385,7 +179,7 @@ pub async fn answer_with(name: &'static str, mut wire: Wire, recorder: Recorder)
 
 /// An address of the loopback that nobody listens on.
 pub async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    (Ipv4Addr::LOCALHOST, ports::free_port()).into()
 }
 
 /// The proxy in this process, with one worker unless the test wants more.
@@ -482,137 +276,4 @@ pub fn short_limits() -> Limits {
         head: Duration::from_millis(500),
         ..Limits::default()
     }
-}
-
-/// The proxy as a process of its own.
-pub struct ProxyProcess {
-    pub child: Child,
-    pub address: SocketAddr,
-    /// Where its admin listener is, if it has one.
-    pub admin: Option<SocketAddr>,
-    /// What it said until it listened.
-    pub before: Vec<String>,
-    stderr: Option<BufReader<ChildStderr>>,
-    folder: tempfile::TempDir,
-}
-
-impl ProxyProcess {
-    pub async fn start(servers: &str, flags: &[&str]) -> Self {
-        Self::start_on(0, servers, flags, &[]).await
-    }
-
-    pub async fn start_on(
-        port: u16,
-        servers: &str,
-        flags: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("servers.txt");
-        std::fs::write(&file, servers).unwrap();
-        let mut child = Command::new(binary())
-            .envs(environment.iter().copied())
-            .args(["-p", &port.to_string(), "--bind", "127.0.0.1", "-f"])
-            .arg(&file)
-            .args(if flags.contains(&"--health") { &[][..] } else { &["--health", "off"] })
-            .args(flags)
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut before = Vec::new();
-        let (address, admin) = loop {
-            let mut line = String::new();
-            assert!(within(stderr.read_line(&mut line)).await.unwrap() > 0, "it ended at once");
-            let event: serde_json::Value = serde_json::from_str(&line).expect("one event a line");
-            if event["message"] == "listening" {
-                let at = |name: &str| event[name].as_str().unwrap().parse();
-                break (at("address").unwrap(), at("admin").ok());
-            }
-            before.push(line);
-        };
-        Self { child, address, admin, before, stderr: Some(stderr), folder }
-    }
-
-    /// Its servers file.
-    pub fn file(&self) -> PathBuf {
-        self.folder.path().join("servers.txt")
-    }
-
-    /// What it says next on stderr that has this in it.
-    pub async fn says(&mut self, what: &str) -> String {
-        let stderr = self.stderr.as_mut().unwrap();
-        loop {
-            let mut line = String::new();
-            let read = within(stderr.read_line(&mut line)).await.unwrap();
-            assert!(read > 0, "it ended without a word of `{what}`");
-            if line.contains(what) {
-                return line;
-            }
-        }
-    }
-
-    /// Keeps all that it says from now on, and gives it once it has ended.
-    pub fn keep(&mut self) -> JoinHandle<Vec<u8>> {
-        let (mut stderr, mut kept) = (self.stderr.take().unwrap(), Vec::new());
-        tokio::spawn(async move {
-            stderr.read_to_end(&mut kept).await.unwrap();
-            kept
-        })
-    }
-
-    /// Lets it say what it likes from now on, and does not listen.
-    pub fn ignore(&mut self) {
-        let mut stderr = self.stderr.take().unwrap();
-        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
-    }
-
-    /// A word to its admin listener.
-    pub async fn administer(&self, method: &str, path: &str, body: &str) -> Answer {
-        let at = self.admin.expect("an admin listener");
-        let mut wire = Wire::connect(at).await;
-        let length = body.len();
-        wire.write(format!(
-            "{method} {path} HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        ))
-        .await;
-        wire.read_answer().await
-    }
-
-    /// The value of a sample, its labels as they are written.
-    pub async fn metric(&self, sample: &str) -> u64 {
-        let page = self.administer("GET", "/metrics", "").await;
-        let line = page.text().lines().find_map(|line| line.strip_prefix(&format!("{sample} ")));
-        line.unwrap_or_else(|| panic!("no {sample}")).parse().unwrap()
-    }
-
-    /// How many files it has open.
-    pub fn files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().unwrap())).unwrap().count()
-    }
-
-    /// How much memory it has, in KiB.
-    pub fn memory(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id().unwrap());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    /// Its exit code, once it has ended.
-    pub async fn ended(&mut self) -> i32 {
-        within(self.child.wait()).await.unwrap().code().expect("a signal killed it")
-    }
-}
-
-pub fn binary() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_rondel-proxy"))
 }

@@ -1,5 +1,8 @@
 //! The commands of a page, run in their order as a reader would, in one shell.
 
+#[path = "ports.rs"]
+mod ports;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -13,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ports::free_port;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// For one block.
@@ -54,7 +58,7 @@ impl Shell {
     pub(crate) fn start(binary: &Path, ports: &[u16]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         symlink(env!("CARGO_MANIFEST_DIR"), folder.path().join("proxy")).unwrap();
-        let ports: BTreeMap<u16, u16> = ports.iter().map(|port| (*port, free_port())).collect();
+        let ports: BTreeMap<u16, u16> = ports.iter().map(|port| (*port, free_ports())).collect();
         let path = std::env::var("PATH").unwrap();
         let complaints = File::create(folder.path().join("complaints")).unwrap();
         let mut child = Command::new("bash")
@@ -144,11 +148,10 @@ impl Drop for Shell {
 }
 
 /// With the one that a node of a Redis Cluster opens beside it.
-fn free_port() -> u16 {
+fn free_ports() -> u16 {
     loop {
-        let port = fastrand::u16(12_000..22_000);
-        let free = |port| TcpListener::bind(("0.0.0.0", port)).is_ok();
-        if free(port) && free(port + 10_000) {
+        let port = free_port();
+        if port < 22_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
             return port;
         }
     }

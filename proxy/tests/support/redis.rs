@@ -1,15 +1,19 @@
 //! A real redis-server of a test's own: started on a free port in a folder of its own, and at the
 //! test's mercy. A missing binary fails the test and says what to install.
 
+#[path = "ports.rs"]
+mod ports;
+
 use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use ports::free_port;
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -281,9 +285,4 @@ fn ask(stream: &mut TcpStream, words: &[&str]) -> Option<Reply> {
     }
     stream.write_all(request.as_bytes()).ok()?;
     Reply::read(&mut BufReader::new(stream))
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

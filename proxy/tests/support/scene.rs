@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 use crate::{
     lateness::Lateness,
     redis::RedisServer,
-    support::{Answer, ProxyProcess, Recorder, Server, Wire, until, within},
+    support::{Answer, Recorder, Server, Wire, process::ProxyProcess, until, within},
 };
 
 /// What the contract allows a request to wait for the store.
