@@ -3,7 +3,7 @@
 use crate::{
     common::sequential::{
         At::{After, Back, Before, Front},
-        Op::{Back as Last, Contains, Front as First, Insert, Next, Remove},
+        Op::{Back as Last, Contains, Front as First, Insert, Next, PopFront, Remove},
     },
     harness::Model,
 };
@@ -70,12 +70,12 @@ fn pushes_at_both_ends_of_an_empty_ring() {
 /// member that came and went in between has handed on.
 #[test]
 fn insert_before_a_member_that_is_removed_behind_one_that_comes_and_goes() {
-    Model::of(&[0, 1])
-        .after(&[Next, Next])
+    Model::of(&[1, 4])
+        .after(&[Next])
         .thread(&[Insert(Before(1), 2)])
-        .thread(&[Insert(After(0), 3), Remove(3)])
-        .thread(&[Remove(1)])
-        .explore([60_000, 10_000]);
+        .thread(&[PopFront])
+        .thread(&[Insert(Front, 3), Remove(1)])
+        .explore([60_000, 20_000]);
 }
 
 /// Who has seen the removal must find the cursor where the removal left it, and the new member's

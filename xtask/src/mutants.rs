@@ -35,8 +35,6 @@ enum Killer {
     Model(&'static str),
     /// The same, over the real reclamation at once.
     Reclaimed(&'static str),
-    /// The same without reclamation, with three preemptions.
-    Deep(&'static str),
     /// The tests of one file.
     Test(&'static str),
     /// The tests of what happens at the end of every number.
@@ -45,7 +43,7 @@ enum Killer {
     Leak(&'static str),
 }
 
-use Killer::{Deep, Leak, Model, Reclaimed, Small, Test};
+use Killer::{Leak, Model, Reclaimed, Small, Test};
 
 const fn mutant(
     name: &'static str,
@@ -157,7 +155,6 @@ impl Mutant {
             // Most are found soon.
             Model(name) => vec![(alone.clone(), "2", name), (alone, "", name), (over, "", name)],
             Reclaimed(name) => vec![(over, "", name)],
-            Deep(name) => vec![(alone, "3", name)],
             Small => vec![("small".to_owned(), "", "")],
             Leak(test) => vec![("--test api".to_owned(), "", test)],
             Test("lib") => vec![("test --package rondel --lib".to_owned(), "", "")],
@@ -419,7 +416,7 @@ const MUTANTS: &[Mutant] = &[
         WORD,
         "(gone.0 & (Self::BUSY | INDEX_MASK))",
         "(gone.0 & INDEX_MASK)",
-        Deep("comes_and_goes"),
+        Model("behind_one_that_comes_and_goes"),
     ),
     mutant(
         "a pick takes a removed member",

@@ -25,7 +25,8 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     install("caddy", "version", "caddy")?;
     // The tests of upgrades speak the whole protocol through the proxy.
     install("/usr/bin/python3", "-m websockets --version", "python3-websockets")?;
-    Run::cargo("test --workspace").check()?;
+    // To the end, so that a run tells of all that fails.
+    Run::cargo("test --workspace --no-fail-fast").check()?;
     // Each round of a bench checks its own answer; this tries them all, and measures nothing.
     Run::cargo("test --package rondel --benches").check()?;
     examples::all(&[])?;
