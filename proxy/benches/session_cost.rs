@@ -8,6 +8,8 @@
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
 mod load;
+#[path = "../tests/support/ports.rs"]
+mod ports;
 #[path = "../tests/support/redis.rs"]
 #[expect(dead_code, reason = "tests use the rest of it")]
 mod redis;

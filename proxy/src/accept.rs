@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -52,10 +52,37 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    leave_unsent(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+/// How much of an answer the kernel holds for a client beyond what the network takes. By default that
+/// is megabytes: a crowd that asks for large answers and reads none would have them all copied there
+/// before anybody else's turn comes, and the kernel's memory filled. Connections inherit it.
+#[cfg(target_os = "linux")]
+fn leave_unsent(listener: &Socket) -> io::Result<()> {
+    const UNSENT: u32 = 128 * 1024;
+    listener.set_tcp_notsent_lowat(UNSENT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn leave_unsent(_: &Socket) -> io::Result<()> {
+    Ok(())
+}
+
+/// Gives a connection of HTTP/2 all of the kernel's room again: there the client's windows and our own
+/// limits bound what waits, and the answers to its pings and settings have to find a place, or a
+/// flood of these would stop being read, and not be seen for what it is.
+#[cfg(target_os = "linux")]
+pub(crate) fn leave_room(client: &TcpStream) {
+    // Refused only by a socket that is gone.
+    let _ = SockRef::from(client).set_tcp_notsent_lowat(u32::MAX);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn leave_room(_: &TcpStream) {}
 
 /// Serves on each of the listeners until `stop`. True: every request in flight was answered.
 ///

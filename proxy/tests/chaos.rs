@@ -23,7 +23,7 @@ use std::{
 
 use redis::RedisServer;
 use rustix::process::Signal;
-use support::{Recorder, Server, Wire, free_address, process::ProxyProcess, until};
+use support::{Recorder, Server, Wire, free_address, ports, process::ProxyProcess, until};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},

@@ -7,7 +7,7 @@ mod redis;
 
 use redis::RedisServer;
 use rondel_proxy::session::SessionSettings;
-use support::{Server, TestProxy, Wire, until, within};
+use support::{Server, TestProxy, Wire, ports, until, within};
 
 const FORGED: usize = 10_000;
 

@@ -7,6 +7,8 @@ mod cluster;
 mod layer;
 #[path = "support/pair.rs"]
 mod pair;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod redis;

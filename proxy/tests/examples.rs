@@ -15,7 +15,7 @@ use std::{
 
 use redis::RedisServer;
 use rondel_proxy::session::SessionSettings;
-use support::{TestProxy, Wire};
+use support::{TestProxy, Wire, ports};
 
 /// A backend as a process of its own.
 struct Backend {

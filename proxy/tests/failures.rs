@@ -23,7 +23,7 @@ use rondel_proxy::{
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use support::{
-    Answer, Recorder, Server, TestProxy, Wire, free_address, process::ProxyProcess, until,
+    Answer, Recorder, Server, TestProxy, Wire, free_address, ports, process::ProxyProcess, until,
 };
 
 const PAGE: &str = include_str!("../../docs/failures.md");

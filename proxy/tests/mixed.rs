@@ -15,7 +15,7 @@ use std::{collections::HashSet, path::PathBuf, time::Instant};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fastrand::Rng;
 use redis::RedisServer;
-use support::{Recorder, Server, Wire, process::ProxyProcess};
+use support::{Recorder, Server, Wire, ports, process::ProxyProcess};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 

@@ -24,7 +24,7 @@ use std::{
 
 use cluster::Cluster;
 use redis::RedisServer;
-use support::{Answer, Recorder, Server, Wire, free_address, process::ProxyProcess, until};
+use support::{Answer, Recorder, Server, Wire, free_address, ports, process::ProxyProcess, until};
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},

@@ -5,6 +5,8 @@ mod changes;
 #[path = "support/layer.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod layer;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod redis;

@@ -15,7 +15,7 @@ use rondel_proxy::{
     demo::{self, DemoServer},
     session::{SessionFail, SessionSettings},
 };
-use support::{Answer, TestProxy, Wire, free_address, until, within};
+use support::{Answer, TestProxy, Wire, free_address, ports, until, within};
 
 const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJib2IifQ.c2lnbmF0dXJl";
 /// What a request may wait for the store, and what it takes apart from that, unoptimized, there and

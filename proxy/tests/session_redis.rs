@@ -3,6 +3,8 @@
 #[path = "support/layer.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod layer;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod redis;

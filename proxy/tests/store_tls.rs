@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lateness::Lateness;
 use redis::{RedisServer, Reply};
-use support::{Recorder, Server, Wire, process::ProxyProcess, until, within};
+use support::{Recorder, Server, Wire, ports, process::ProxyProcess, until, within};
 use tempfile::{NamedTempFile, TempDir};
 
 const SOON: Duration = Duration::from_millis(100);

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use redis::{RedisServer, Reply};
 use relay::Relay;
 use scene::{Client, Scene, Yardstick, note, start};
-use support::{Server, Wire, process::ProxyProcess, until, within};
+use support::{Server, Wire, ports, process::ProxyProcess, until, within};
 use tempfile::NamedTempFile;
 
 const TOKEN: &str = "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJib2IifQ.c2ln\r\n";

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 
 use super::{Alarm, ClientIo, Next, Watch};
 use crate::{
+    accept,
     body::{BodyError, Payload},
     client::Client,
     proxy,
@@ -26,6 +27,7 @@ use crate::{
 /// Serves a client until it, we, or the time ends it.
 pub(super) async fn serve(io: ClientIo, client: Arc<Client>) {
     client.begin_http2();
+    accept::leave_room(io.stream.socket());
     let service = service_fn(|request| {
         let stream = client.stream();
         async move { Ok::<_, Infallible>(answer(stream, request).await) }

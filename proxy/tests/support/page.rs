@@ -1,8 +1,5 @@
 //! The commands of a page, run in their order as a reader would, in one shell.
 
-#[path = "ports.rs"]
-mod ports;
-
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -16,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ports::free_port;
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::support::ports::free_port;
 
 /// For one block.
 const PATIENCE: Duration = Duration::from_secs(90);

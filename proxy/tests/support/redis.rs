@@ -1,9 +1,6 @@
 //! A real redis-server of a test's own: started on a free port in a folder of its own, and at the
 //! test's mercy. A missing binary fails the test and says what to install.
 
-#[path = "ports.rs"]
-mod ports;
-
 use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Write as _},
@@ -13,8 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ports::free_port;
 use tempfile::TempDir;
+
+use crate::ports::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
