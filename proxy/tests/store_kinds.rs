@@ -25,9 +25,13 @@ use std::{
 
 use changes::{AT_LAST, end_seen_in, known, seen_in, soon, until_told};
 use cluster::Cluster;
-use layer::{Client, LIMIT, Proxy, known_clients, open_at_once, serve, serve_timed, until};
+use http::HeaderMap;
+use layer::{
+    Client, LIMIT, Proxy, headers, known_clients, open_at_once, serve, serve_timed, until,
+};
 use pair::Pair;
 use redis::{RedisServer, Reply};
+use rondel_proxy::session::{SessionFail, SessionSettings};
 
 #[expect(clippy::large_enum_variant, reason = "there is one of them in each test")]
 enum Kind {
@@ -55,15 +59,26 @@ over_each_kind! {
     frozen
     full
     two_hundred_milliseconds_slow
+    loading
+    behind_a_password
+    closed
 }
 
 impl Kind {
     fn proxy(&self) -> Proxy {
+        self.proxy_that(SessionFail::Open).connected()
+    }
+
+    fn proxy_that(&self, fail: SessionFail) -> Proxy {
         let url = match self {
             Self::Cluster(cluster) => cluster.url(),
             Self::Pair(pair) => pair.url(),
         };
-        Proxy::new(|settings| settings.redis = Some(url)).connected()
+        let adjust = |settings: &mut SessionSettings| {
+            settings.redis = Some(url);
+            settings.fail = fail;
+        };
+        Proxy::new(adjust)
     }
 
     fn servers(&self) -> Vec<&RedisServer> {
@@ -304,6 +319,74 @@ fn two_hundred_milliseconds_slow(kind: &Kind) {
     let nearly_all = times[times.len() * 99 / 100];
     assert!(nearly_all < LIMIT, "{nearly_all:?}");
     arrived(kind, &proxy, &mut clients, 200);
+}
+
+/// One that takes writes is started again, and reads what it had for seconds.
+fn loading(kind: &mut Kind) {
+    let proxy = kind.proxy();
+    let mut clients = known_clients(&proxy);
+    let server = match kind {
+        // The one that has a copy would not stay what it is.
+        Kind::Cluster(cluster) => &mut cluster.nodes[1],
+        Kind::Pair(pair) => &mut pair.main,
+    };
+    let filler = "for i = 1, 200 do redis.call('SET', ARGV[1] .. i, 'x') end return 1";
+    let is_here = |tag: &char| {
+        server.command(&["EVAL", filler, "1", &format!("{{{tag}}}"), &format!("{{{tag}}}")])
+            == Reply::Number(1)
+    };
+    ('a'..='z').find(is_here).expect("a third of all slots is here");
+    server.command(&["SAVE"]);
+    server.kill();
+    server.add_arguments(&["--key-load-delay", "10000"]);
+    server.add_arguments(&["--loading-process-events-interval-bytes", "1024"]);
+    server.run();
+    let server = &*server;
+    let loading = || {
+        let info = server.text(&["INFO", "persistence"]);
+        info.is_some_and(|info| info.contains("\nloading:1"))
+    };
+    assert!(loading(), "or this shows nothing");
+    serve(&proxy, &mut clients, 100);
+    until("it has loaded", || !loading());
+    arrived(kind, &proxy, &mut clients, 100);
+}
+
+fn behind_a_password(kind: &Kind) {
+    let proxy = kind.proxy();
+    let mut clients = known_clients(&proxy);
+    for server in kind.servers() {
+        server.command(&["CONFIG", "SET", "requirepass", "hunter2"]);
+        let killed = server.command_as("hunter2", &["CLIENT", "KILL", "TYPE", "normal"]);
+        assert!(!matches!(killed, Reply::Error(_)), "{killed:?}");
+    }
+    serve(&proxy, &mut clients, 200);
+    for server in kind.servers() {
+        server.command_as("hunter2", &["CONFIG", "SET", "requirepass", ""]);
+    }
+    arrived(kind, &proxy, &mut clients, 200);
+}
+
+/// Without the store nobody is served whom it would have to know, and soon again with it.
+fn closed(kind: &Kind) {
+    let (elsewhere, proxy) = (kind.proxy(), kind.proxy_that(SessionFail::Closed));
+    let mut client = Client::default();
+    elsewhere.get(&mut client, &[]);
+    assert!(elsewhere.flush());
+    let known = headers(&[("cookie", client.cookie())]);
+    let open = |request: &HeaderMap| proxy.workers.block_on(proxy.sessions.open(request));
+    until("its store answers", || open(&HeaderMap::new()).is_ok());
+    kind.servers().iter().for_each(|server| server.freeze());
+    for request in [&known, &HeaderMap::new()] {
+        let watch = layer::watch();
+        assert!(open(request).is_err(), "{request:?}");
+        assert!(watch.elapsed() < 10 * LIMIT);
+    }
+    kind.servers().iter().for_each(|server| server.thaw());
+    for request in [&known, &HeaderMap::new()] {
+        until("it is served", || open(request).is_ok());
+    }
+    assert_eq!(open(&known).expect("it is known").backend(), Some("b1"));
 }
 
 /// Lets those end who wait for this, whatever comes of the test.
