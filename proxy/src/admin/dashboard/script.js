@@ -110,8 +110,9 @@ const span = (seconds) => {
 function rateAt(end, width = 8) {
   const start = Math.max(0, end - width);
   if (end <= start) return 0;
-  const seconds = (past[end].at - past[start].at) / 1000;
-  return seconds > 0 ? Math.max(0, (past[end].requests - past[start].requests) / seconds) : 0;
+  // Of the first moments of a page a rate is made as if they were a second.
+  const seconds = Math.max(1, (past[end].at - past[start].at) / 1000);
+  return Math.max(0, (past[end].requests - past[start].requests) / seconds);
 }
 
 function traffic(state) {
