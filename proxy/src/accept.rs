@@ -42,14 +42,27 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>>
     std::iter::once(Ok(first)).chain(rest).collect()
 }
 
-fn listen(address: SocketAddr) -> io::Result<StdListener> {
-    const BACKLOG: i32 = 4096;
+/// Whether another process listens there already, and would have to share: a version that is to be
+/// taken over from, or one that was forgotten.
+pub fn is_taken(address: SocketAddr) -> bool {
+    // Without `SO_REUSEPORT`, an address is given once.
+    let bound = socket(address).and_then(|socket| socket.bind(&address.into()));
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // `::` means every address, of both families, on every system.
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    const BACKLOG: i32 = 4096;
+    let socket = socket(address)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     leave_unsent(&socket)?;

@@ -77,6 +77,6 @@ pub mod supervisor;
 pub mod demo;
 pub mod telemetry;
 
-pub use accept::{bind, serve};
+pub use accept::{bind, is_taken, serve};
 pub use proxy::{Proxy, SetupError};
 pub use stop::Stop;

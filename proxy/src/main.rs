@@ -66,6 +66,8 @@ fn main() -> ExitCode {
         }
     };
     if settings.check {
+        // A closed stdout leaves nobody to tell.
+        let _ = writeln!(io::stdout(), "ok, servers: {}", settings.servers.len());
         return ExitCode::SUCCESS;
     }
     telemetry::start();
@@ -111,6 +113,7 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
         let proxy = Proxy::new(settings, background.handle())?;
         // Before there is anybody to wait for it.
         proxy.settled().await;
+        let is_shared = rondel_proxy::is_taken(address);
         let listeners = match rondel_proxy::bind(address, workers) {
             Ok(listeners) => listeners,
             Err(error) => {
@@ -120,6 +123,11 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
                 return Ok(None);
             }
         };
+        if is_shared {
+            tracing::warn!(
+                "{address} is shared with another process: connections go to either until one stops"
+            );
+        }
         if let Some(source) = source {
             tokio::spawn(reload::follow(Arc::clone(proxy.roster()), source, asked));
         }

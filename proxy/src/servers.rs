@@ -28,6 +28,8 @@ pub struct LineError {
 pub enum Problem {
     #[error("`{0}` is no URL of a server: http://HOST[:PORT] or https://HOST[:PORT] is expected")]
     Scheme(String),
+    #[error("`{0}` is no URL of a server: did you mean http://{0}?")]
+    NoScheme(String),
     #[error("a server's URL has no path, query or fragment: `{0}`")]
     Path(String),
     #[error("a server's URL has no user or password: `{0}`")]
@@ -44,6 +46,10 @@ pub enum Problem {
     Name(String),
     #[error("unknown key `{0}`: weight=, max=, name=, h2 and backup are known")]
     UnknownKey(String),
+    #[error("`{0}` takes no value: write `{0}` alone")]
+    Valued(String),
+    #[error("`{0}` needs a value: write `{0}=...` without a space")]
+    Valueless(String),
     #[error("`{0}` is given twice")]
     KeyTwice(String),
     #[error("{url} is already the server of line {first}")]
@@ -191,7 +197,7 @@ fn parse_words(words: &[Word]) -> (Option<ServerSpec>, Vec<LineError>) {
 }
 
 fn parse_url(url: &str) -> Result<ServerSpec, Problem> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| Problem::Scheme(url.to_owned()))?;
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| without_scheme(url))?;
     let https = scheme.eq_ignore_ascii_case("https");
     if !https && !scheme.eq_ignore_ascii_case("http") {
         return Err(Problem::Scheme(url.to_owned()));
@@ -207,6 +213,12 @@ fn parse_url(url: &str) -> Result<ServerSpec, Problem> {
     let port = port.unwrap_or(ServerSpec::default_port(https));
     let id = String::new();
     Ok(ServerSpec { id, https, h2: false, host, port, weight: 1, max: None, backup: false })
+}
+
+/// What somebody meant who left out how the server is spoken to.
+fn without_scheme(text: &str) -> Problem {
+    let is_address = parse_authority(text.strip_suffix('/').unwrap_or(text)).is_ok();
+    if is_address { Problem::NoScheme(text.to_owned()) } else { Problem::Scheme(text.to_owned()) }
 }
 
 fn parse_authority(authority: &str) -> Result<(String, Option<u16>), Problem> {
@@ -276,10 +288,12 @@ fn parse_key(word: &str, server: &mut ServerSpec) -> Result<(), Problem> {
         }
         None if word == "backup" => server.backup = true,
         None if word == "h2" => server.h2 = true,
-        _ => {
-            let key = word.split_once('=').map_or(word, |(key, _)| key);
-            return Err(Problem::UnknownKey(key.to_owned()));
+        Some((key @ ("backup" | "h2"), _)) => return Err(Problem::Valued(key.to_owned())),
+        None if matches!(word, "weight" | "max" | "name") => {
+            return Err(Problem::Valueless(word.to_owned()));
         }
+        Some((key, _)) => return Err(Problem::UnknownKey(key.to_owned())),
+        None => return Err(Problem::UnknownKey(word.to_owned())),
     }
     Ok(())
 }
@@ -354,6 +368,19 @@ mod tests {
                     http://300.1.1.1\nhttp://[::1\nhttp://a:+1\nhttp://\nhttp://a:\nhttp://::1";
         let lines: Vec<usize> = problems(text).iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 2, 3, 3, 3, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn what_was_probably_meant_is_said() {
+        for (line, meant) in [
+            ("localhost:8001", "did you mean http://localhost:8001?"),
+            ("http://a backup=yes", "`backup` takes no value: write `backup` alone"),
+            ("http://a h2=1", "`h2` takes no value: write `h2` alone"),
+            ("http://a weight 3", "`weight` needs a value: write `weight=...` without a space"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(meant), "{error}");
+        }
     }
 
     #[test]

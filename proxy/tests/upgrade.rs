@@ -70,6 +70,8 @@ async fn a_second_process_takes_over_without_a_refused_connection_or_a_lost_requ
     more(100).await;
     for _ in 0..3 {
         let mut new = ProxyProcess::start_on(old.address.port(), &server.line(), &flags, &[]).await;
+        let warned = new.before.iter().any(|line| line.contains("is shared with another process"));
+        assert!(warned, "{:?}", new.before);
         new.ignore();
         more(100).await;
         old.signal(Signal::TERM);

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{BufRead as _, BufReader, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     os::unix::{fs::symlink, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -83,7 +83,7 @@ impl Shell {
         Self { folder, child, stdin, lines, ports }
     }
 
-    /// Runs a block, and gives what it writes. Waits for the ports of what it leaves running.
+    /// Runs a block, and gives what it writes.
     pub(crate) fn run(&mut self, block: &str) -> String {
         let block = self.here(block);
         writeln!(self.stdin, "{block}\necho '{END}'").unwrap();
@@ -95,15 +95,6 @@ impl Shell {
                 Ok(line) if line == END => break,
                 Ok(line) => said.push_str(&(line + "\n")),
                 Err(error) => panic!("{error}:\n{block}\n{said}\n{}", self.complaints()),
-            }
-        }
-        if block.contains(" &\n") {
-            let named = self.ports.values().filter(|port| block.contains(&port.to_string()));
-            for port in named {
-                while TcpStream::connect(("127.0.0.1", *port)).is_err() {
-                    assert!(Instant::now() < until, "{port}:\n{block}\n{}", self.complaints());
-                    thread::sleep(Duration::from_millis(20));
-                }
             }
         }
         said

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fred::{
     clients::Client,
     error::Error,
-    interfaces::ClientLike,
+    interfaces::{ClientLike, EventInterface as _},
     socket2::TcpKeepalive,
     types::{
         Builder, RespVersion,
@@ -123,10 +123,18 @@ pub(super) async fn keep(client: Client) {
     }
 }
 
+/// Says where it was looked for, and what came of it; a URL may have a password in it.
 pub(super) async fn report_a_late_start(client: Client) {
-    if !matches!(timeout(Duration::from_secs(1), client.wait_for_connect()).await, Ok(Ok(()))) {
-        tracing::warn!("Redis is not there yet; starting without it");
+    let mut errors = client.error_rx();
+    if matches!(timeout(Duration::from_secs(1), client.wait_for_connect()).await, Ok(Ok(()))) {
+        return;
     }
+    let hosts = client.client_config().server.hosts();
+    let at = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let error = errors
+        .try_recv()
+        .map_or("it does not answer".to_owned(), |(error, _)| error.details().to_owned());
+    tracing::warn!(at, error, "Redis is not there yet; starting without it");
 }
 
 #[cfg(test)]
