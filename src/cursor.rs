@@ -11,7 +11,8 @@ use crate::{
 /// nobody's turn: the shared cursor stays where it is.
 ///
 /// The position is before the first member, or on a member. It holds no guard, so it may be kept
-/// for any time, and sent to another thread.
+/// for any time, and sent to another thread that the ring outlives: one of a scope; any other makes
+/// its own from its own `Arc` of the ring.
 ///
 /// # While others act
 ///

@@ -50,7 +50,7 @@ impl<T> fmt::Debug for InsertError<T> {
 
 impl<T> fmt::Display for InsertError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the member to insert at is not in this ring")
+        f.write_str("the member to insert at is not, or no longer, in this ring")
     }
 }
 

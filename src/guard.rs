@@ -32,8 +32,10 @@ use crossbeam_epoch as epoch;
 /// assert_eq!(*first, "a"); // removed, and still there for this guard
 /// ```
 ///
-/// It cannot be sent to another thread, hence not be held across an `.await` of a future that
-/// moves between threads; [`Ring::next_cloned`](crate::Ring::next_cloned) pins inside instead.
+/// It cannot be sent to another thread, nor lent to one, hence not be held across an `.await` of a
+/// future that moves between threads; [`Ring::next_cloned`](crate::Ring::next_cloned) pins inside
+/// instead. The compiler's complaint names `crossbeam_epoch::internal::Local`, which is what a guard
+/// is made of: call [`pin`] in the other thread, or after the `.await`.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}

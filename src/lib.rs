@@ -47,8 +47,10 @@
 //!   effect at one moment during the call.
 //! - **Lock-free**: a call repeats a step only because another call got further. No call waits for
 //!   a thread that is stopped at any point.
-//! - **Fair under churn**: for any two members present during a whole window, the numbers of their
-//!   turns in it differ by at most 1, whatever else is inserted or removed meanwhile.
+//! - **Fair under churn**: for any two members present during a whole window, and refused by no
+//!   [`next_where`](Ring::next_where) in it, the numbers of their turns differ by at most 1, whatever
+//!   else is inserted or removed meanwhile. Turns of a [`lease`](Ring::lease) count when they are
+//!   claimed.
 //! - **Final**: after `remove` returned `true`, no `next` that starts later returns that member,
 //!   and exactly one remover is told `true`.
 //! - **Dropped once**: a value goes after its removal, when no guard can show it any more, or with

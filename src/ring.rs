@@ -381,9 +381,10 @@ impl<T: Send + Sync + 'static> Ring<T> {
     /// # While others act
     ///
     /// Each call gets a turn of its own, in one order for all threads. For any two members present
-    /// during a whole window, the numbers of their turns in it differ by at most 1, whatever else
-    /// is inserted or removed (turns claimed by a [`lease`](Self::lease) are counted when they are
-    /// claimed). A new member gets its turn within one lap and the picks in flight.
+    /// during a whole window, and refused by no [`next_where`](Self::next_where) in it, the numbers of
+    /// their turns differ by at most 1, whatever else is inserted or removed (turns claimed by a
+    /// [`lease`](Self::lease) are counted when they are claimed). A new member gets its first turn
+    /// after at most one of each other member, and those under way when it was inserted.
     ///
     /// # Progress
     ///
@@ -398,7 +399,10 @@ impl<T: Send + Sync + 'static> Ring<T> {
     /// the cursor where it was, after one lap in which it wanted nobody.
     ///
     /// A member that is passed over costs its neighbours nothing: the one that follows gets its
-    /// own turn, not one more.
+    /// own turn, not one more. The member itself loses this turn, for those who call
+    /// [`next`](Self::next) as well, since the cursor is shared: with a call of `next` after each
+    /// that refuses it, it may get none at all. Callers who want different members need a ring, or
+    /// a [`Cursor`], each.
     ///
     /// ```
     /// let ring: rondel::Ring<u32> = (0..4).collect();

@@ -41,7 +41,7 @@ const VERSIONS: usize = 16;
 fn assert_full(ring: &Ring<Counted>, value: Counted) {
     let panic = catch_unwind(AssertUnwindSafe(|| ring.push_back(value))).expect_err("it is full");
     let message = panic.downcast_ref::<String>().expect("a message");
-    assert_eq!(message, "a ring holds at most 61 members");
+    assert!(message.starts_with("a ring holds at most 61 members, "), "{message}");
 }
 
 #[test]

@@ -47,7 +47,11 @@ impl<T: Send + Sync + 'static> Core<T> {
         let Some(mut gap) = self.gap(place, guard) else { return Err(value) };
         step!(GapFound);
         let Some(index) = self.table.take() else {
-            panic!("a ring holds at most {} members", crate::raw::table::SLOTS - 1)
+            panic!(
+                "a ring holds at most {} members, with those that were removed and that a guard keeps: \
+                 see rondel::docs::memory",
+                crate::raw::table::SLOTS - 1
+            )
         };
         let slot = self.slot(index);
         let vacant = slot.link();

@@ -127,7 +127,7 @@ fn an_entry_is_shown_as_its_value_and_an_error_as_a_sentence() {
     assert_eq!(format!("{:>3}", ring.front(&pin()).unwrap()), "  0");
     ring.clear();
     let error = ring.insert_after(keys[0], 7).unwrap_err();
-    assert_eq!(error.to_string(), "the member to insert at is not in this ring");
+    assert_eq!(error.to_string(), "the member to insert at is not, or no longer, in this ring");
     assert_eq!(error, error.clone());
     let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
     assert!(boxed.source().is_none());
