@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    files,
     run::{Ended, Outcome, Run, root},
     sanitize,
 };
@@ -82,7 +83,7 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
     }
     println!("{} mutants, {} survived", mutants.len(), survivors.len());
     if mutants.len() == MUTANTS.len() {
-        fs::write(root().join("src/docs/mutants.md"), report).map_err(|e| e.to_string())?;
+        files::write(root().join("src/docs/mutants.md"), report)?;
     }
     if survivors.is_empty() { Ok(()) } else { Err(format!("survivors: {survivors:?}")) }
 }
@@ -100,15 +101,15 @@ impl Mutant {
     fn killer(&self, tree: &Path) -> Outcome<Option<String>> {
         let file = tree.join(self.file);
         let original = self.text()?;
-        fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
+        files::write(&file, original.replace(self.from, self.to))?;
         let killer = self.first_to_fail(tree);
-        fs::write(&file, original).map_err(|e| e.to_string())?;
+        files::write(&file, original)?;
         killer
     }
 
     /// The file that the mutant changes, at one place.
     fn text(&self) -> Outcome<String> {
-        let text = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
+        let text = files::read(root().join(self.file))?;
         if text.matches(self.from).count() == 1 {
             return Ok(text);
         }
@@ -137,8 +138,7 @@ impl Mutant {
             match run()?.arg(filter).ends_within(PATIENCE, &transcript, a_test_failed)? {
                 Ended::Well => {}
                 Ended::Badly => {
-                    let text = fs::read_to_string(&transcript).map_err(|e| e.to_string())?;
-                    return Ok(Some(first_failure(&text)));
+                    return Ok(Some(first_failure(&files::read(&transcript)?)));
                 }
                 // Neither found nor survived: a machine that is busy must not find mutants.
                 Ended::Never => return Err(format!("{}: `{command}` does not end", self.name)),
@@ -185,7 +185,7 @@ fn first_failure(transcript: &str) -> String {
 }
 
 /// A copy of what the mutants need, so that the working tree stays as it is. It lies within the
-/// workspace, whose `.cargo/config.toml` it shares, and keeps its own `target`.
+/// workspace, whose `.cargo/config.toml` it shares, and has a `target` of its own.
 fn copy_tree() -> Outcome<PathBuf> {
     let tree = root().join("target/mutants/tree");
     let _ = fs::remove_dir_all(&tree);
@@ -201,29 +201,14 @@ fn copy_tree() -> Outcome<PathBuf> {
         "proxy/examples",
         "xtask/Cargo.toml",
     ] {
-        let _ = fs::remove_dir_all(tree.join(part));
-        copy(&root().join(part), &tree.join(part)).map_err(|error| format!("{part}: {error}"))?;
+        files::copy(&root().join(part), &tree.join(part))?;
     }
     for member in ["proxy", "xtask"] {
-        let main = tree.join(member).join("src/main.rs");
-        fs::create_dir_all(main.parent().unwrap_or(&tree)).map_err(|e| e.to_string())?;
-        fs::write(main, "fn main() {}\n").map_err(|e| e.to_string())?;
+        let folder = tree.join(member).join("src");
+        files::make_folder(&folder)?;
+        files::write(folder.join("main.rs"), "fn main() {}\n")?;
     }
     Ok(tree)
-}
-
-pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    if from.is_dir() {
-        for entry in fs::read_dir(from)? {
-            let name = entry?.file_name();
-            copy(&from.join(&name), &to.join(&name))?;
-        }
-        return Ok(());
-    }
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::copy(from, to).map(drop)
 }
 
 const SLOT: &str = "src/raw/slot.rs";

@@ -1,8 +1,9 @@
 //! The ring's soak: churn for half an hour, and the curve of it.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, path::Path};
 
 use crate::{
+    files,
     record::machine,
     run::{Outcome, Run, root},
 };
@@ -27,15 +28,11 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
 }
 
 fn save(curve: &Path) -> Outcome {
-    let text = fs::read_to_string(curve).map_err(|error| error.to_string())?;
+    let text = files::read(curve)?;
     let machine = machine();
-    let folder = root().join("assets");
-    let write = |name: &str, text: &str| {
-        fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))
-    };
-    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    write("soak.csv", &format!("# {machine}\n{text}"))?;
-    write("soak.svg", &drawing(&text, &machine)?)
+    let assets = root().join("assets");
+    files::write(assets.join("soak.csv"), format!("# {machine}\n{text}"))?;
+    files::write(assets.join("soak.svg"), drawing(&text, &machine)?)
 }
 
 /// One column of the curve, as a panel.
