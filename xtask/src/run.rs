@@ -19,6 +19,17 @@ pub(crate) fn root() -> PathBuf {
     here.parent().map_or(here.clone(), PathBuf::from)
 }
 
+/// The only argument, if there is one: a number of something.
+pub(crate) fn number(arguments: &[String], of: &str) -> Outcome<Option<u64>> {
+    match arguments {
+        [] => Ok(None),
+        [number] => {
+            number.parse().map(Some).map_err(|_| format!("`{number}` is no number of {of}"))
+        }
+        _ => Err(format!("takes the number of {of} and nothing else")),
+    }
+}
+
 /// How a command ended that had only so much time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {

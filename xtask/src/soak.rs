@@ -5,26 +5,20 @@ use std::{fmt::Write as _, path::Path};
 use crate::{
     files,
     record::machine,
-    run::{Outcome, Run, root},
+    run::{Outcome, Run, number, root},
 };
 
 /// `[MINUTES]`, 30 if none; `--record` writes the curve into `assets`.
 pub(crate) fn all(arguments: &[String]) -> Outcome {
-    let record = arguments.iter().any(|argument| argument == "--record");
-    let minutes: Vec<_> = arguments.iter().filter(|argument| *argument != "--record").collect();
-    let minutes = match minutes[..] {
-        [] => 30,
-        [minutes] => {
-            minutes.parse::<u64>().map_err(|_| format!("`{minutes}` is no number of minutes"))?
-        }
-        _ => return Err("takes the number of minutes, and `--record`".to_owned()),
-    };
+    let (flags, minutes): (Vec<_>, Vec<_>) =
+        arguments.iter().cloned().partition(|argument| argument == "--record");
+    let minutes = number(&minutes, "minutes")?.unwrap_or(30);
     let curve = root().join("target/soak.csv");
     Run::cargo("test --release --package rondel --test soak -- --nocapture")
         .env("RONDEL_SOAK_SECONDS", &(60 * minutes).to_string())
         .env("RONDEL_SOAK_CSV", &curve.to_string_lossy())
         .check()?;
-    if record { save(&curve) } else { Ok(()) }
+    if flags.is_empty() { Ok(()) } else { save(&curve) }
 }
 
 fn save(curve: &Path) -> Outcome {
