@@ -62,7 +62,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
     /// The number of members.
     ///
     /// Exact when nobody inserts or removes at the same time; otherwise it may count a member that
-    /// is just being inserted, never one too few.
+    /// is just being inserted or removed, never one too few.
     ///
     /// ```
     /// let ring: rondel::Ring<u32> = (0..3).collect();
@@ -226,7 +226,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free, O(1).
+    /// As [`get`](Self::get), and a [`pin`].
     pub fn contains(&self, key: Key) -> bool {
         self.get(key, &pin()).is_some()
     }
