@@ -24,7 +24,9 @@ fn main() {
     );
     report.line(&format!(
         "{MEMBERS} members that stay and one that comes and goes; threads that pick: {threads}; \
-         {TIME} ms; medians of {ROUNDS} rounds"
+         {} ms; medians of {} rounds",
+        mode.of(TIME),
+        mode.rounds(ROUNDS),
     ));
     let mut table: Vec<String> =
         CHURNED.iter().map(|contender| format!("{:<34}", contender.name)).collect();

@@ -156,7 +156,7 @@ impl Running {
     /// Started, and listening.
     fn start(command: &mut Command, port: u16) -> Outcome<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let running = Self(command.spawn().map_err(|error| error.to_string())?);
+        let running = Self(command.spawn().map_err(|error| format!("{command:?}: {error}"))?);
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if began.elapsed() > Duration::from_secs(30) {

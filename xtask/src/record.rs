@@ -59,7 +59,9 @@ impl Record {
 
     fn read(date: String, path: &Path) -> Outcome<Self> {
         let text = files::read(path)?;
-        let (head, rest) = text.split_once(&format!("\n{HEAD}\n")).unwrap_or_default();
+        let parts = text.split_once(&format!("\n{HEAD}\n"));
+        let (head, rest) =
+            parts.ok_or_else(|| format!("{}: no head of a record", path.display()))?;
         let machine = head.trim_start_matches("# ");
         Ok(Self { date, machine: machine.to_owned(), rows: rows(rest)? })
     }

@@ -93,8 +93,9 @@ impl Run {
 
     /// As `check`; returns what the command writes to its standard output.
     pub(crate) fn watched(mut self) -> Outcome<String> {
-        println!("\n$ {}", self.shown());
-        let failed = |error| format!("cannot be run: {error}");
+        let shown = self.shown();
+        println!("\n$ {shown}");
+        let failed = |error| format!("{shown}: {error}");
         let mut child = self.0.stdout(Stdio::piped()).spawn().map_err(failed)?;
         let mut text = String::new();
         for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
@@ -104,7 +105,7 @@ impl Run {
             text.push('\n');
         }
         let status = child.wait().map_err(failed)?;
-        if status.success() { Ok(text) } else { Err(format!("{}: {status}", self.shown())) }
+        if status.success() { Ok(text) } else { Err(format!("{shown}: {status}")) }
     }
 
     /// What the command writes; all of it, in the error, if it fails.
