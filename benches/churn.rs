@@ -4,15 +4,15 @@
 //! pick. Both sides are reported: who makes readers wait shows in the first table, who makes the
 //! writer wait in the second.
 
-use std::{thread::available_parallelism, time::Duration};
+use std::time::Duration;
 
-use rondel_peers::{CHURNED, Churn, Mode, Report, Samples, interleaved};
+use rondel_peers::{
+    CHURNED, Churn, Churned, Mode, Report, UNBOUNDED, by_contender, interleaved, pickers,
+};
 
 const MEMBERS: usize = 8;
 /// Updates per second; the last is as many as possible.
 const RATES: [Option<u64>; 4] = [Some(0), Some(1_000), Some(100_000), None];
-/// Where "as many as possible" is drawn on the axis.
-const UNBOUNDED: f64 = 1e7;
 const ROUNDS: usize = 9;
 const TIME: u64 = 50;
 
@@ -21,7 +21,7 @@ fn main() {
     if !mode.has_tables() {
         return;
     }
-    let threads = available_parallelism().map_or(1, usize::from).saturating_sub(1).clamp(1, 8);
+    let threads = pickers();
     let mut report =
         Report::begin("churn", "What do picks and updates cost each other? (millions a second)");
     for rate in RATES {
@@ -41,19 +41,18 @@ fn main() {
         });
         #[expect(clippy::cast_precision_loss, reason = "round numbers")]
         let axis = ("updates/s", rate.map_or(UNBOUNDED, |rate| rate as f64));
-        let samples = |figure: fn(&rondel_peers::Churned) -> f64| -> Vec<(&str, Samples)> {
-            let figures = rounds.iter().map(|rounds| rounds.iter().map(figure).collect());
-            CHURNED.iter().map(|contender| contender.name).zip(figures).collect()
+        let samples = |figure: fn(&Churned) -> f64| {
+            by_contender(CHURNED.iter().map(|contender| contender.name), &rounds, figure)
         };
         let picks = samples(|churned| churned.picks / 1e6);
+        let updates = samples(|churned| churned.updates / 1e6);
         report.compare(axis, "million picks/s", &picks, &[("of the ring's", 0)]);
         if rate.is_none() {
             report.line("");
-            let updates = samples(|churned| churned.updates / 1e6);
             report.compare(axis, "million updates/s", &updates, &[("of the ring's", 0)]);
         } else {
-            for (contender, samples) in samples(|churned| churned.updates / 1e6) {
-                report.row(contender, axis, "million updates/s", &samples);
+            for (contender, updates) in updates {
+                report.row(contender, axis, "million updates/s", &updates);
             }
         }
     }

@@ -3,9 +3,9 @@
 //! The greatest difference of turns between two members that are there all the time, when one more
 //! comes and goes beside them. Who promises 1 and does not keep it fails the run.
 
-use std::{fmt::Write as _, thread::available_parallelism, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
-use rondel_peers::{CHURNED, Churn, Mode, Report, Samples, interleaved, short};
+use rondel_peers::{CHURNED, Churn, Mode, Report, Samples, interleaved, pickers, short};
 
 const MEMBERS: usize = 8;
 const RATES: [u32; 6] = [0, 10, 100, 1_000, 10_000, 100_000];
@@ -17,14 +17,16 @@ fn main() {
     if !mode.has_tables() {
         return;
     }
-    let threads = available_parallelism().map_or(1, usize::from).saturating_sub(1).clamp(1, 8);
+    let threads = pickers();
     let mut report = Report::begin(
         "fairness",
         "How far apart are the turns of two members that stay, by updates a second?",
     );
     report.line(&format!(
         "{MEMBERS} members that stay and one that comes and goes; threads that pick: {threads}; \
-         {TIME} ms; medians of {ROUNDS} rounds"
+         {} ms; medians of {} rounds",
+        mode.of(TIME),
+        mode.rounds(ROUNDS),
     ));
     let mut table: Vec<String> =
         CHURNED.iter().map(|contender| format!("{:<34}", contender.name)).collect();

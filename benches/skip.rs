@@ -4,7 +4,7 @@
 //! will do" without a common position gives both their turns to the fifth, which then has three
 //! times as many as before, and fails next.
 
-use rondel_peers::{Mode, Report, SKIPPING, Samples, Skipped, interleaved};
+use rondel_peers::{Mode, Report, SKIPPING, Skipped, by_contender, interleaved};
 
 const THREADS: [u32; 3] = [1, 2, 4];
 const ROUNDS: usize = 11;
@@ -22,9 +22,8 @@ fn main() {
         let rounds = interleaved(mode.rounds(ROUNDS), SKIPPING.len(), |contender| {
             SKIPPING[contender].skip(threads as usize, mode.of(PICKS))
         });
-        let samples = |figure: fn(&Skipped) -> f64| -> Vec<(&str, Samples)> {
-            let figures = rounds.iter().map(|rounds| rounds.iter().map(figure).collect());
-            SKIPPING.iter().map(|contender| contender.name).zip(figures).collect()
+        let samples = |figure: fn(&Skipped) -> f64| {
+            by_contender(SKIPPING.iter().map(|contender| contender.name), &rounds, figure)
         };
         let axis = ("threads", f64::from(threads));
         report.compare(axis, "turns of the 5th", &samples(|round| round.turns[2]), &[]);

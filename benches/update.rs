@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
-use rondel_peers::{CHURNED, Churn, Mode, Report, Samples, interleaved};
+use rondel_peers::{CHURNED, Churn, Mode, Report, UNBOUNDED, by_contender, interleaved};
 
 /// Members, and how many updates make a round: those of the largest copy half a megabyte.
 const SIZES: [(u32, u64); 5] =
@@ -16,8 +16,6 @@ const SIZES: [(u32, u64); 5] =
 const ROUNDS: usize = 9;
 const MOST: usize = 65_536;
 const TIME: u64 = 50;
-/// Where "as many as possible" is on the axis.
-const UNBOUNDED: f64 = 1e7;
 
 fn main() {
     let mode = Mode::asked_for();
@@ -43,8 +41,8 @@ fn print_costs(mode: Mode, report: &mut Report) {
             let each = time.as_secs_f64() * 1e9 / updates as f64;
             each
         });
-        let samples: Vec<_> =
-            CHURNED.iter().map(|c| c.name).zip(rounds.into_iter().map(Samples::new)).collect();
+        let names = CHURNED.iter().map(|contender| contender.name);
+        let samples = by_contender(names, &rounds, |each| *each);
         let axis = ("members", f64::from(members));
         report.compare(axis, "ns per update", &samples, &[("of the ring's", 0)]);
     }
@@ -67,9 +65,8 @@ fn print_readers(mode: Mode, report: &mut Report) {
         ));
         #[expect(clippy::cast_precision_loss, reason = "10,000")]
         let axis = ("updates/s", rate.map_or(UNBOUNDED, |rate| rate as f64));
-        let samples = |figure: fn(&(f64, f64)) -> f64| -> Vec<(&str, Samples)> {
-            let figures = rounds.iter().map(|rounds| rounds.iter().map(figure).collect());
-            CHURNED.iter().map(|contender| contender.name).zip(figures).collect()
+        let samples = |figure: fn(&(f64, f64)) -> f64| {
+            by_contender(CHURNED.iter().map(|contender| contender.name), &rounds, figure)
         };
         report.compare(axis, "reader slower by", &samples(|(slower, _)| *slower), &[]);
         report.line("");

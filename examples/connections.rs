@@ -81,10 +81,15 @@ impl Pool {
     /// Opens a new connection where a broken one was, so that nobody's turn changes.
     fn replace(&self, broken: Entry<'_, Connection>) -> io::Result<()> {
         let new = self.open()?;
-        println!("connection {} broke, {} took its place", broken.name, new.name);
+        let name = new.name;
         // Refused if another thread has replaced it already: the new one is closed then.
-        let _ = self.connections.insert_after(broken.key(), new);
-        self.connections.remove(broken.key());
+        let Ok(key) = self.connections.insert_after(broken.key(), new) else { return Ok(()) };
+        if self.connections.remove(broken.key()) {
+            println!("connection {} broke, {name} took its place", broken.name);
+        } else {
+            // Another thread did the same at the same time, and one is enough.
+            self.connections.remove(key);
+        }
         Ok(())
     }
 }

@@ -56,7 +56,9 @@ pub struct Guard {
 ///
 /// # Progress
 ///
-/// Wait-free, but for the first call of a thread, which registers it and may allocate.
+/// Lock-free. A few steps, but for a thread's first call, which registers it and may allocate, and
+/// for each 128th, which does some of the reclamation that is due: it may drop values that others
+/// removed.
 ///
 /// # Complexity
 ///

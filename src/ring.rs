@@ -20,11 +20,11 @@ use crate::{
 ///
 /// # Memory
 ///
-/// Members live in slots of a table that grows by doubling, never moves, and is freed with the
-/// ring: 16 bytes and the value each. Removed members' slots are used again after a grace period
-/// (epoch-based reclamation, K. Fraser, "Practical lock-freedom", 2004, by crossbeam-epoch), so
-/// inserting allocates only when the ring is larger than ever before. A guard that is held for
-/// long delays that: see [`Guard`].
+/// Members live in slots of a table that grows by doubling and never moves: 16 bytes and the value
+/// each. It is freed with the ring, or with the last removal that still waits then. Removed
+/// members' slots are used again after a grace period (epoch-based reclamation, K. Fraser,
+/// "Practical lock-freedom", 2004, by crossbeam-epoch), so inserting allocates only when the ring is
+/// larger than ever before. A guard that is held for long delays that: see [`Guard`].
 ///
 /// A value is dropped on whichever thread ends its grace period, at the latest when the ring is
 /// dropped (one that another thread is dropping at that moment may be done a little later). The
@@ -62,7 +62,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
     /// The number of members.
     ///
     /// Exact when nobody inserts or removes at the same time; otherwise it may count a member that
-    /// is just being inserted, never one too few.
+    /// is just being inserted or removed, never one too few.
     ///
     /// ```
     /// let ring: rondel::Ring<u32> = (0..3).collect();
@@ -226,7 +226,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
     ///
     /// # Progress
     ///
-    /// Wait-free, O(1).
+    /// As [`get`](Self::get), and a [`pin`].
     pub fn contains(&self, key: Key) -> bool {
         self.get(key, &pin()).is_some()
     }

@@ -6,7 +6,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Barrier, Mutex, MutexGuard, PoisonError,
+        Arc, Barrier,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
@@ -15,8 +15,9 @@ use std::{
 use rondel::{Key, Ring, pin};
 
 use crate::common::{
+    alone,
     counted::{Counted, Tally},
-    pin_until,
+    elsewhere, pin_until,
     sequential::Name,
     slot_of, times,
 };
@@ -28,17 +29,6 @@ const BAG: usize = 64;
 
 /// More members than fit into some bags, which are smaller under Miri.
 const MANY: Name = if cfg!(miri) { 50 } else { 1000 };
-
-/// All rings of a process wait for all guards of it, so these tests run one at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs `work` on a thread that ends with it, and so hands on all that it removed.
-fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    thread::scope(|scope| scope.spawn(work).join().expect("its panic is shown above"))
-}
 
 /// Does enough for everything to be dropped that may be, and more.
 fn pin_for_long() {

@@ -13,7 +13,7 @@ use rondel::{Entry, Key, Ring, pin};
 use crate::{
     common::{
         linear::{self, Call},
-        sequential::{Accept, At, Name, Op, Ret, State},
+        sequential::{At, Name, Op, Ret, State},
     },
     explore::explore,
 };
@@ -257,7 +257,7 @@ impl Hand {
                 Ret::Nothing
             }
             Op::Clear => {
-                ring.retain(|value| Accept::Nobody.wants(value.name));
+                ring.clear();
                 Ret::Nothing
             }
             Op::Len => Ret::Count(ring.len()),

@@ -5,8 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rondel::steps::Step;
 
 use crate::{
-    alone,
-    common::{Random, seed, times},
+    common::{Random, alone, seed, times},
     every_trace, others,
     progress::counted_too_much,
     scene::{Call, Half, Scene, dying, survives},

@@ -7,10 +7,7 @@
 #![cfg(all(rondel_steps, not(rondel_small)))]
 #![expect(clippy::print_stdout, reason = "captured by the test harness, or asked for")]
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use rondel::steps::Step;
 
@@ -21,13 +18,8 @@ mod others;
 mod progress;
 mod scene;
 
+use common::alone;
 use scene::{Call, Half, Scene};
-
-/// A stopped thread is pinned, and one pin holds up the reclamation of all: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Every call, beside every half-done removal, and the steps that it makes.
 fn every_trace() -> Vec<(Half, Call, Vec<Step>)> {

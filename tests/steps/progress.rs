@@ -12,8 +12,7 @@ use std::{
 use rondel::steps::Step;
 
 use crate::{
-    alone,
-    common::{Random, seed},
+    common::{Random, alone, seed},
     every_trace, others,
     scene::{Call, Half, Outcome, Scene},
 };
@@ -60,7 +59,7 @@ fn stop_at(half: Half, call: Call, stop: usize, calls: usize, random: &mut Rando
         thread::spawn(move || scene.make(stop_once(stop, has_stopped, may_go_on)))
     };
     // Its steps may be fewer this time; then it has ended, which does no harm.
-    let step = stopped.recv().ok();
+    let reached = stopped.recv().ok();
     let left = others::work(&scene, calls, random);
     let _ = go_on.send(());
     let outcome = victim.join().unwrap_or_else(|_| panic!("{half:?}, {call:?}, step {stop}"));
@@ -69,7 +68,7 @@ fn stop_at(half: Half, call: Call, stop: usize, calls: usize, random: &mut Rando
     // A call that takes from an end may take what the others left there.
     scene.assert_whole(if taken { &[] } else { &left }, counted_too_much(half));
     scene.close();
-    step
+    reached
 }
 
 fn stop_once(

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::run::{Outcome, Run, root};
+use crate::{
+    files,
+    run::{Outcome, Run, root},
+};
 
 const SUITE: &str = "autobahntestsuite==25.10.1";
 /// The last that makes environments for Python 2.
@@ -30,14 +33,14 @@ pub(crate) fn all(cases: &[String]) -> Outcome {
     let wstest = install()?;
     Run::cargo("build --package rondel-proxy --bin rondel-proxy").check()?;
     let folder = root().join("target/autobahn-reports");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    files::make_folder(&folder)?;
     let (port, front) = (free_port()?, free_port()?);
     let _server = Running::start(
         Command::new(&wstest).args(["-m", "testeeserver", "-w"]).arg(url(port)),
         port,
     )?;
     let servers = folder.join("servers.txt");
-    fs::write(&servers, format!("http://127.0.0.1:{port}\n")).map_err(|error| error.to_string())?;
+    files::write(&servers, format!("http://127.0.0.1:{port}\n"))?;
     let _proxy = Running::start(
         // The suite's server insists on being asked by its own name.
         Command::new(root().join("target/debug/rondel-proxy"))
@@ -56,12 +59,10 @@ pub(crate) fn all(cases: &[String]) -> Outcome {
             url(port),
             listed.join(", "),
         );
-        fs::write(&spec, text).map_err(|error| error.to_string())?;
+        files::write(&spec, text)?;
         let program = wstest.to_string_lossy();
         Run::program(&program, "-m fuzzingclient -s").arg(&spec.to_string_lossy()).output()?;
-        let index = folder.join(name).join("index.json");
-        let index = fs::read_to_string(index).map_err(|error| error.to_string())?;
-        Ok(verdicts(&index))
+        Ok(verdicts(&files::read(folder.join(name).join("index.json"))?))
     };
     let every = ["*".to_owned()];
     let (mut direct, mut proxied) = (Verdicts::new(), Verdicts::new());
@@ -155,7 +156,7 @@ impl Running {
     /// Started, and listening.
     fn start(command: &mut Command, port: u16) -> Outcome<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let running = Self(command.spawn().map_err(|error| error.to_string())?);
+        let running = Self(command.spawn().map_err(|error| format!("{command:?}: {error}"))?);
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if began.elapsed() > Duration::from_secs(30) {

@@ -1,10 +1,10 @@
 //! The proxy beside haproxy, nginx and pingora: builds all, compares, keeps and draws the figures.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
 use crate::{
     chart::{self, Figure, Frame, Series},
-    record,
+    files, record,
     run::{Outcome, Run, root},
     test::install,
 };
@@ -23,7 +23,7 @@ const CHARTED: [(&str, &str); 5] = [
 pub(crate) fn all(arguments: &[String]) -> Outcome {
     let csv = root().join("target/bench-proxy.csv");
     if arguments == ["draw"] {
-        return save(&read(&csv)?);
+        return save(&files::read(&csv)?);
     }
     install("haproxy", "-v", "haproxy")?;
     install("nginx", "-v", "nginx-light")?;
@@ -41,22 +41,16 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         .check()?;
     let parts = ["--cells", "--contenders", "--endurance"];
     let is_whole = !arguments.iter().any(|flag| parts.contains(&flag.as_str()));
-    if is_whole { save(&read(&csv)?) } else { Ok(()) }
-}
-
-fn read(csv: &Path) -> Outcome<String> {
-    fs::read_to_string(csv).map_err(|error| format!("{}: {error}", csv.display()))
+    if is_whole { save(&files::read(&csv)?) } else { Ok(()) }
 }
 
 fn save(csv: &str) -> Outcome {
     let date = Run::program("date", "-u +%F").output()?.trim().to_owned();
     let machine = record::machine();
-    let write = |name: &str, text: &str| {
-        fs::write(root().join("assets").join(name), text)
-            .map_err(|error| format!("{name}: {error}"))
-    };
-    write(&format!("proxy-{date}.csv"), &format!("# {machine}\n{csv}"))?;
-    write("proxy.svg", &drawing(csv, &format!("{machine}; {date}; cargo xtask bench-proxy"))?)
+    let assets = root().join("assets");
+    files::write(assets.join(format!("proxy-{date}.csv")), format!("# {machine}\n{csv}"))?;
+    let source = format!("{machine}; {date}; cargo xtask bench-proxy");
+    files::write(assets.join("proxy.svg"), drawing(csv, &source)?)
 }
 
 fn drawing(csv: &str, source: &str) -> Outcome<String> {

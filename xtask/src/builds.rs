@@ -4,9 +4,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    manifest,
-    mutants::copy,
-    package,
+    files, manifest, package,
     run::{Outcome, Run, root},
     sanitize::needs_nightly,
 };
@@ -82,12 +80,11 @@ pub(crate) fn api(_: &[String]) -> Outcome {
 /// Copies what is published: the manifest as it is published too, with no path in it.
 fn copy_crate(to: &Path) -> Outcome {
     let packaged = package::unpacked()?;
-    let failed = |error| format!("{}: {error}", to.display());
     let _ = fs::remove_dir_all(to);
-    fs::create_dir_all(to).map_err(failed)?;
-    copy(&packaged, to).map_err(failed)?;
-    fs::remove_file(to.join("Cargo.lock")).map_err(failed)?;
+    files::copy(&packaged, to)?;
+    let lock = to.join("Cargo.lock");
+    fs::remove_file(&lock).map_err(files::failed(&lock))?;
     // Else cargo would take it for a lost member of this workspace.
-    let manifest = fs::read_to_string(to.join("Cargo.toml")).map_err(failed)?;
-    fs::write(to.join("Cargo.toml"), format!("{manifest}\n[workspace]\n")).map_err(failed)
+    let manifest = to.join("Cargo.toml");
+    files::write(&manifest, format!("{}\n[workspace]\n", files::read(&manifest)?))
 }

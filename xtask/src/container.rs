@@ -4,6 +4,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use crate::{
+    files,
     run::{Ended, Outcome, Run, root},
     test::install,
 };
@@ -17,13 +18,12 @@ pub(crate) fn all(_: &[String]) -> Outcome {
     install("musl-gcc", "--version", "musl-tools")?;
     install("readelf", "--version", "binutils")?;
     Run::program("rustup", "target add").arg(TARGET).check()?;
-    let recipe = fs::read_to_string(root().join("proxy/dist/Containerfile"));
-    let recipe = recipe.map_err(|error| format!("Containerfile: {error}"))?;
+    let recipe = files::read(root().join("proxy/dist/Containerfile"))?;
     let build = recipe.lines().find_map(|line| line.strip_prefix("RUN cargo "));
     let build = build.ok_or("the Containerfile builds nothing")?;
     Run::cargo(build).args("--target").arg(TARGET).check()?;
     let binary = root().join("target").join(TARGET).join("release/rondel-proxy");
-    let size = fs::metadata(&binary).map_err(|error| error.to_string())?.len();
+    let size = fs::metadata(&binary).map_err(files::failed(&binary))?.len();
     println!("{} KiB", size / 1024);
     if size > LARGEST {
         return Err("the binary is larger than an image of it should be".to_owned());
@@ -39,11 +39,10 @@ pub(crate) fn all(_: &[String]) -> Outcome {
 /// Its user is nobody and its root is empty but for the binary and the configuration.
 fn run_as_the_image(binary: &Path) -> Outcome {
     let image = root().join("target/image");
-    let failed = |error: std::io::Error| format!("{}: {error}", image.display());
     let _ = fs::remove_dir_all(&image);
-    fs::create_dir_all(image.join("etc/rondel")).map_err(failed)?;
-    fs::copy(binary, image.join("rondel-proxy")).map_err(failed)?;
-    fs::write(image.join("etc/rondel/servers.txt"), "http://127.0.0.1:1\n").map_err(failed)?;
+    files::copy(binary, &image.join("rondel-proxy"))?;
+    files::make_folder(image.join("etc/rondel"))?;
+    files::write(image.join("etc/rondel/servers.txt"), "http://127.0.0.1:1\n")?;
     let inside = || {
         Run::program("chroot", "--userspec=65532:65532").arg(&image.to_string_lossy()).args(
             "/rondel-proxy --file /etc/rondel/servers.txt --bind 127.0.0.1 --port 0 --admin off",
@@ -56,7 +55,7 @@ fn run_as_the_image(binary: &Path) -> Outcome {
         Ended::Never => {}
         Ended::Well | Ended::Badly => return Err("it ended by itself".to_owned()),
     }
-    let said = fs::read_to_string(&transcript).map_err(|error| error.to_string())?;
+    let said = files::read(&transcript)?;
     if !said.contains("\"message\":\"listening\"") {
         return Err(format!("it did not listen:\n{said}"));
     }

@@ -1,9 +1,8 @@
 //! What each chart of the studies shows.
 
-use std::fs;
-
 use crate::{
     chart::{self, Frame, Series},
+    files,
     record::Record,
     run::{Outcome, root},
 };
@@ -239,6 +238,5 @@ fn source(record: &Record, study: &str) -> String {
 }
 
 fn write(name: &str, svg: &str) -> Outcome {
-    let path = root().join(format!("assets/{name}.svg"));
-    fs::write(&path, svg).map_err(|error| format!("{}: {error}", path.display()))
+    files::write(root().join(format!("assets/{name}.svg")), svg)
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::run::{Outcome, Run, root};
+use crate::{
+    files,
+    run::{Outcome, Run, root},
+};
 
 /// Fewer than this, and they were looked for in the wrong place.
 const AT_LEAST: usize = 7;
@@ -16,8 +19,8 @@ pub(crate) fn all(_: &[String]) -> Outcome {
         return Err(format!("only {} examples found", names.len()));
     }
     for name in &names {
-        let source = fs::read_to_string(root().join("examples").join(format!("{name}.rs")));
-        let expected = promised(&source.map_err(|error| format!("{name}: {error}"))?)
+        let source = files::read(root().join(format!("examples/{name}.rs")))?;
+        let expected = promised(&source)
             .ok_or_else(|| format!("{name}: its header does not say what it prints"))?;
         let printed = Run::cargo("run --quiet --package rondel --example").arg(name).output()?;
         if !printed.lines().eq(expected.iter().map(String::as_str)) {
@@ -29,10 +32,9 @@ pub(crate) fn all(_: &[String]) -> Outcome {
 }
 
 fn names(folder: &Path) -> Outcome<Vec<String>> {
-    let failed = |error| format!("{}: {error}", folder.display());
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
+    for entry in fs::read_dir(folder).map_err(files::failed(folder))? {
+        let path = entry.map_err(files::failed(folder))?.path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
         }

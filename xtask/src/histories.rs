@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::run::{Outcome, Run};
+use crate::run::{Outcome, Run, number};
 
 /// Overlapping calls that each minute must come to: in fewer, little is shown.
 const FLOOR_PER_MINUTE: u64 = 5_000_000;
@@ -18,13 +18,7 @@ const LENGTH: &str = "5";
 
 /// Checks histories for so many minutes, 10 if none, with pauses between the steps of the calls.
 pub(crate) fn all(arguments: &[String]) -> Outcome {
-    let minutes = match arguments {
-        [] => 10,
-        [minutes] => {
-            minutes.parse::<u64>().map_err(|_| format!("`{minutes}` is no number of minutes"))?
-        }
-        _ => return Err("takes the number of minutes".to_owned()),
-    };
+    let minutes = number(arguments, "minutes")?.unwrap_or(10);
     let floor = minutes * FLOOR_PER_MINUTE;
     let sum = check(Duration::from_secs(60 * minutes), floor)?;
     println!(

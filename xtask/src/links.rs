@@ -8,7 +8,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::run::{Outcome, Run, root};
+use crate::{
+    files,
+    run::{Outcome, Run, root},
+};
 
 /// Every link that leads nowhere, with file and line.
 pub(crate) fn dead() -> Outcome<Vec<String>> {
@@ -16,9 +19,7 @@ pub(crate) fn dead() -> Outcome<Vec<String>> {
     let is_page = |path: &&PathBuf| path.extension().is_some_and(|end| end == "md");
     let mut pages = HashMap::new();
     for path in kept.iter().filter(is_page) {
-        let text = std::fs::read_to_string(root().join(path))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        pages.insert(path.clone(), Page::of(&text));
+        pages.insert(path.clone(), Page::of(&files::read(root().join(path))?));
     }
     if pages.len() < 10 {
         return Err(format!("only {} pages found: is this the workspace?", pages.len()));

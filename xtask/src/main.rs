@@ -13,6 +13,7 @@ mod container;
 mod deny;
 mod drawings;
 mod examples;
+mod files;
 mod histories;
 mod links;
 mod lint;
@@ -123,11 +124,11 @@ fn listed() -> String {
 /// Writes the list into the page for contributors, in the place of the one that is there.
 fn write_list(_: &[String]) -> Outcome {
     let page = run::root().join("CONTRIBUTING.md");
-    let text = std::fs::read_to_string(&page).map_err(|error| error.to_string())?;
+    let text = files::read(&page)?;
     let parts = text.split_once("```text\n").zip(text.split_once("\n```\n"));
     let ((head, _), (_, tail)) = parts.ok_or("CONTRIBUTING.md has no list of commands")?;
     let text = format!("{head}```text\n{}```\n{tail}", listed());
-    std::fs::write(&page, text).map_err(|error| error.to_string())
+    files::write(&page, text)
 }
 
 #[cfg(test)]

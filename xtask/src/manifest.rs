@@ -1,12 +1,13 @@
 //! What manifests say.
 
-use std::fs;
-
-use crate::run::{Outcome, root};
+use crate::{
+    files,
+    run::{Outcome, root},
+};
 
 /// The text of `key` in a package's manifest.
 pub(crate) fn text(path: &str, key: &str) -> Outcome<String> {
-    let text = fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))?;
+    let text = files::read(root().join(path))?;
     entry(&text, key).map(str::to_owned).ok_or_else(|| format!("{path} has no `{key}`"))
 }
 

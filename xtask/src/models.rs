@@ -1,8 +1,11 @@
 //! The ring's models: every interleaving of a few calls, over the real reclamation.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs};
+use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::run::{Outcome, Run, root};
+use crate::{
+    files,
+    run::{Outcome, Run, root},
+};
 
 /// All models, without any reclamation and over the real one; `full` leaves fewer bounds, and
 /// writes the table of all models into the docs.
@@ -18,8 +21,7 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
     };
     let (alone, over) = (explore("loom-protocol")?, explore("loom")?);
     if is_full {
-        let table = table(&alone, &over);
-        fs::write(root().join("src/docs/models.md"), table).map_err(|error| error.to_string())?;
+        files::write(root().join("src/docs/models.md"), table(&alone, &over))?;
     }
     Ok(())
 }

@@ -10,12 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::table::MUTANTS;
 use crate::{
+    files,
     run::{Ended, Outcome, Run, root},
     sanitize,
 };
 
-/// How many mutants the quick form tries: every so many of the list.
+mod table;
+
+/// How many mutants the quick form tries, or one more: every so many of the list.
 const SAMPLE: usize = 6;
 
 /// How long the tests may take that are to find one.
@@ -43,8 +47,6 @@ enum Killer {
     Leak(&'static str),
 }
 
-use Killer::{Leak, Model, Reclaimed, Small, Test};
-
 const fn mutant(
     name: &'static str,
     file: &'static str,
@@ -63,6 +65,9 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
         [part] => MUTANTS.iter().filter(|mutant| mutant.name.contains(part)).collect(),
         _ => return Err("takes nothing, `all`, or a part of a mutant's name".to_owned()),
     };
+    if mutants.is_empty() {
+        return Err(format!("no mutant has `{}` in its name", arguments.join(" ")));
+    }
     // All of them, so that the sample tells of one that has come out of use.
     for mutant in MUTANTS {
         mutant.text()?;
@@ -82,7 +87,7 @@ pub(crate) fn all(arguments: &[String]) -> Outcome {
     }
     println!("{} mutants, {} survived", mutants.len(), survivors.len());
     if mutants.len() == MUTANTS.len() {
-        fs::write(root().join("src/docs/mutants.md"), report).map_err(|e| e.to_string())?;
+        files::write(root().join("src/docs/mutants.md"), report)?;
     }
     if survivors.is_empty() { Ok(()) } else { Err(format!("survivors: {survivors:?}")) }
 }
@@ -100,15 +105,15 @@ impl Mutant {
     fn killer(&self, tree: &Path) -> Outcome<Option<String>> {
         let file = tree.join(self.file);
         let original = self.text()?;
-        fs::write(&file, original.replace(self.from, self.to)).map_err(|e| e.to_string())?;
+        files::write(&file, original.replace(self.from, self.to))?;
         let killer = self.first_to_fail(tree);
-        fs::write(&file, original).map_err(|e| e.to_string())?;
+        files::write(&file, original)?;
         killer
     }
 
     /// The file that the mutant changes, at one place.
     fn text(&self) -> Outcome<String> {
-        let text = fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
+        let text = files::read(root().join(self.file))?;
         if text.matches(self.from).count() == 1 {
             return Ok(text);
         }
@@ -120,7 +125,7 @@ impl Mutant {
         for (command, preemptions, filter) in self.commands() {
             let run = || {
                 let run = match self.killer {
-                    Leak(_) => sanitize::miri_run()?.args(&command),
+                    Killer::Leak(_) => sanitize::miri_run()?.args(&command),
                     _ => Run::cargo(&command),
                 };
                 Outcome::Ok(
@@ -137,8 +142,7 @@ impl Mutant {
             match run()?.arg(filter).ends_within(PATIENCE, &transcript, a_test_failed)? {
                 Ended::Well => {}
                 Ended::Badly => {
-                    let text = fs::read_to_string(&transcript).map_err(|e| e.to_string())?;
-                    return Ok(Some(first_failure(&text)));
+                    return Ok(Some(first_failure(&files::read(&transcript)?)));
                 }
                 // Neither found nor survived: a machine that is busy must not find mutants.
                 Ended::Never => return Err(format!("{}: `{command}` does not end", self.name)),
@@ -153,12 +157,14 @@ impl Mutant {
         let (alone, over) = ("loom-protocol".to_owned(), "loom".to_owned());
         match self.killer {
             // Most are found soon.
-            Model(name) => vec![(alone.clone(), "2", name), (alone, "", name), (over, "", name)],
-            Reclaimed(name) => vec![(over, "", name)],
-            Small => vec![("small".to_owned(), "", "")],
-            Leak(test) => vec![("--test api".to_owned(), "", test)],
-            Test("lib") => vec![("test --package rondel --lib".to_owned(), "", "")],
-            Test(file) => {
+            Killer::Model(name) => {
+                vec![(alone.clone(), "2", name), (alone, "", name), (over, "", name)]
+            }
+            Killer::Reclaimed(name) => vec![(over, "", name)],
+            Killer::Small => vec![("small".to_owned(), "", "")],
+            Killer::Leak(test) => vec![("--test api".to_owned(), "", test)],
+            Killer::Test("lib") => vec![("test --package rondel --lib".to_owned(), "", "")],
+            Killer::Test(file) => {
                 vec![(format!("test --release --package rondel --test {file}"), "", "")]
             }
         }
@@ -185,7 +191,7 @@ fn first_failure(transcript: &str) -> String {
 }
 
 /// A copy of what the mutants need, so that the working tree stays as it is. It lies within the
-/// workspace, whose `.cargo/config.toml` it shares, and keeps its own `target`.
+/// workspace, whose `.cargo/config.toml` it shares, and has a `target` of its own.
 fn copy_tree() -> Outcome<PathBuf> {
     let tree = root().join("target/mutants/tree");
     let _ = fs::remove_dir_all(&tree);
@@ -201,354 +207,42 @@ fn copy_tree() -> Outcome<PathBuf> {
         "proxy/examples",
         "xtask/Cargo.toml",
     ] {
-        let _ = fs::remove_dir_all(tree.join(part));
-        copy(&root().join(part), &tree.join(part)).map_err(|error| format!("{part}: {error}"))?;
+        files::copy(&root().join(part), &tree.join(part))?;
     }
     for member in ["proxy", "xtask"] {
-        let main = tree.join(member).join("src/main.rs");
-        fs::create_dir_all(main.parent().unwrap_or(&tree)).map_err(|e| e.to_string())?;
-        fs::write(main, "fn main() {}\n").map_err(|e| e.to_string())?;
+        let folder = tree.join(member).join("src");
+        files::make_folder(&folder)?;
+        files::write(folder.join("main.rs"), "fn main() {}\n")?;
     }
     Ok(tree)
 }
 
-pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    if from.is_dir() {
-        for entry in fs::read_dir(from)? {
-            let name = entry?.file_name();
-            copy(&from.join(&name), &to.join(&name))?;
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{MUTANTS, first_failure};
+
+    /// So that a change of the ring that leaves a mutant behind is told at once.
+    #[test]
+    fn every_mutant_changes_one_place_and_has_a_name_of_its_own() {
+        for mutant in MUTANTS {
+            mutant.text().unwrap();
+            assert_ne!(mutant.from, mutant.to, "{}", mutant.name);
         }
-        return Ok(());
+        let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), MUTANTS.len());
     }
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
+
+    #[test]
+    fn what_failed_first_is_named_however_it_failed() {
+        let failed = "test a ... ok\ntest m::b ... FAILED\ntest c ... FAILED\n";
+        assert_eq!(first_failure(failed), "`m::b`");
+        assert_eq!(first_failure("\nthread 'm::d' (12) panicked at x\n"), "`m::d`");
+        assert_eq!(
+            first_failure("test e ... ok\nerror: memory leaked: 8 bytes\n"),
+            "Miri's look at what was never freed"
+        );
+        assert_eq!(first_failure("killed"), "a test that ends badly");
     }
-    fs::copy(from, to).map(drop)
 }
-
-const SLOT: &str = "src/raw/slot.rs";
-const TABLE: &str = "src/raw/table.rs";
-const LIST: &str = "src/raw/list.rs";
-const TURN: &str = "src/raw/turn.rs";
-const CLAIMS: &str = "src/raw/claims.rs";
-const WORD: &str = "src/raw/word.rs";
-const RECLAIM: &str = "src/raw/reclaim.rs";
-
-/// Alphabetical by place: orderings first, rules after.
-const MUTANTS: &[Mutant] = &[
-    mutant(
-        "E1: a link is published Relaxed",
-        SLOT,
-        "self.next.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        "self.next.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed)",
-        Model(""),
-    ),
-    mutant(
-        "E4: a hint is only Release",
-        SLOT,
-        "self.prev.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)",
-        "self.prev.compare_exchange(old.0, new.0, Ordering::Release, Ordering::Relaxed)",
-        Model(""),
-    ),
-    mutant(
-        "E4: a hint is only Acquire",
-        SLOT,
-        "self.prev.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)",
-        "self.prev.compare_exchange(old.0, new.0, Ordering::Acquire, Ordering::Relaxed)",
-        Model(""),
-    ),
-    mutant(
-        "E1: a link is loaded Relaxed",
-        SLOT,
-        "Link(self.next.load(Ordering::Acquire))",
-        "Link(self.next.load(Ordering::Relaxed))",
-        Model(""),
-    ),
-    mutant(
-        "E2: the cursor is read Relaxed",
-        TURN,
-        "Position(self.cursor.position.load(Ordering::Acquire))",
-        "Position(self.cursor.position.load(Ordering::Relaxed))",
-        Model(""),
-    ),
-    mutant(
-        "E2: the echo is read Relaxed",
-        TURN,
-        "Position(self.cursor.echo.load(Ordering::Acquire))",
-        "Position(self.cursor.echo.load(Ordering::Relaxed))",
-        Model(""),
-    ),
-    mutant(
-        "E2: the echo is stored Relaxed",
-        TURN,
-        "self.cursor.echo.store(to.0, Ordering::Release);",
-        "self.cursor.echo.store(to.0, Ordering::Relaxed);",
-        Model(""),
-    ),
-    mutant(
-        "E2: the cursor moves Relaxed",
-        TURN,
-        ".compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)",
-        ".compare_exchange(from.0, to.0, Ordering::Relaxed, Ordering::Relaxed)",
-        Model(""),
-    ),
-    mutant(
-        "E4: a hint is loaded Relaxed",
-        SLOT,
-        "Hint(self.prev.load(Ordering::Acquire))",
-        "Hint(self.prev.load(Ordering::Relaxed))",
-        Model(""),
-    ),
-    mutant(
-        "E4: unlinked is said Relaxed",
-        SLOT,
-        "fetch_or(Hint::UNLINKED, Ordering::Release)",
-        "fetch_or(Hint::UNLINKED, Ordering::Relaxed)",
-        Model("insert_before_a_member"),
-    ),
-    mutant(
-        "E6: a free slot is pushed Relaxed",
-        TABLE,
-        "top.moved_to(index).0,\n                    Ordering::Release,",
-        "top.moved_to(index).0,\n                    Ordering::Relaxed,",
-        Model("table"),
-    ),
-    mutant(
-        "E6: the free list is read Relaxed",
-        TABLE,
-        "Position(self.free.top.load(Ordering::Acquire))",
-        "Position(self.free.top.load(Ordering::Relaxed))",
-        Model("table"),
-    ),
-    mutant(
-        "E6: the free list has no version",
-        WORD,
-        "(self.0 >> INDEX_BITS).wrapping_add(1)",
-        "(self.0 >> INDEX_BITS)",
-        Model("table"),
-    ),
-    mutant(
-        "E7: a segment is published Relaxed",
-        TABLE,
-        "slots.cast(),\n            Ordering::Release,",
-        "slots.cast(),\n            Ordering::Relaxed,",
-        Model("table"),
-    ),
-    mutant(
-        "E7: another's segment is adopted Relaxed",
-        TABLE,
-        "Ordering::Release,\n            Ordering::Acquire,",
-        "Ordering::Release,\n            Ordering::Relaxed,",
-        Model("table"),
-    ),
-    mutant(
-        "E7: a segment is looked for Relaxed",
-        TABLE,
-        "!entry.load(Ordering::Acquire)",
-        "!entry.load(Ordering::Relaxed)",
-        Model("table"),
-    ),
-    mutant(
-        "A: the cursor steps off onto a removed member",
-        TURN,
-        "if self.link(before).is_removed() {\n                    return false;\n                }",
-        "",
-        Model("remove"),
-    ),
-    mutant(
-        "B: the version stands still",
-        WORD,
-        "(self.0 >> INDEX_BITS).wrapping_add(1)",
-        "(self.0 >> INDEX_BITS)",
-        Model("turns"),
-    ),
-    mutant(
-        "C: nobody steps off",
-        LIST,
-        "if !self.step_off(index, before) {",
-        "if false && !self.step_off(index, before) {",
-        Model("turns"),
-    ),
-    mutant(
-        "C: the cursor steps off after the unlinking",
-        LIST,
-        "if !self.step_off(index, before) {\n            return false;\n        }\n        step!(SteppedOff);\n        let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }",
-        "let gone = self.link(index);\n        if !self.slot(before).relink(busy, busy.past(gone)) {\n            return false;\n        }\n        self.step_off(index, before);",
-        Model("turns"),
-    ),
-    mutant(
-        "E: elsewhere is concluded by a load",
-        TURN,
-        "if self.move_cursor(cursor, to) {\n                return true;",
-        "if to == cursor.index() || self.move_cursor(cursor, to) {\n                return true;",
-        Model("turns"),
-    ),
-    mutant(
-        "F: a hint is not verified after it was installed",
-        LIST,
-        "if !self.link(before).is_removed() {\n                return;\n            }\n            let Some(live)",
-        "if true {\n                return;\n            }\n            let Some(live)",
-        Model(""),
-    ),
-    mutant(
-        "an insert does not look at its successor",
-        LIST,
-        "if self.link(after).is_removed() {",
-        "if false && self.link(after).is_removed() {",
-        Model("insert"),
-    ),
-    mutant(
-        "an insert ignores a busy link",
-        LIST,
-        "if link.is_busy() {\n                self.finish",
-        "if false {\n                self.finish",
-        Model("pops"),
-    ),
-    mutant(
-        "a removal does not make the link busy",
-        LIST,
-        "let busy = link.busy();\n        if !link.is_busy() && !self.slot(before).relink(link, busy) {",
-        "let busy = link;\n        if false {",
-        Model("insert_before_a_member"),
-    ),
-    mutant(
-        "busy is forgotten when the busy slot goes",
-        WORD,
-        "(gone.0 & (Self::BUSY | INDEX_MASK))",
-        "(gone.0 & INDEX_MASK)",
-        Model("behind_one_that_comes_and_goes"),
-    ),
-    mutant(
-        "a pick takes a removed member",
-        TURN,
-        "if link.is_removed() { Hop::Again } else { Hop::To",
-        "if false { Hop::Again } else { Hop::To",
-        Model("turns"),
-    ),
-    mutant(
-        "a pick in the first segment takes a removed member",
-        TURN,
-        "(!link.is_removed()).then_some((next, slot, link))",
-        "Some((next, slot, link))",
-        Model("turns"),
-    ),
-    mutant(
-        "a lease in the first segment claims a removed member's turn",
-        CLAIMS,
-        "(!link.is_removed()).then_some(index)",
-        "Some(index)",
-        Model("lease"),
-    ),
-    mutant(
-        "a pick goes on from a removed member",
-        TURN,
-        "if link.is_removed() {\n            return Hop::Again;",
-        "if false {\n            return Hop::Again;",
-        Small,
-    ),
-    mutant(
-        "a pick past the end does not look back",
-        TURN,
-        "if self.link(at) != link {",
-        "if false {",
-        Model("past_the_end"),
-    ),
-    mutant(
-        "a pick in the first segment does not look back past the end",
-        TURN,
-        "if at.link() != link || next == u64::from(SENTINEL) {",
-        "if next == u64::from(SENTINEL) {",
-        Model("past_the_end"),
-    ),
-    mutant(
-        "next_where walks once",
-        TURN,
-        "if self.is_hops_away(cursor.index(), index, hops, guard)\n                        && self",
-        "if self",
-        Model("next_where"),
-    ),
-    mutant(
-        "pop_front does not make the link busy",
-        LIST,
-        "if !self.slot(SENTINEL).relink(head, head.busy()) {",
-        "if false {",
-        Model("pops"),
-    ),
-    mutant(
-        "pop_front takes what a remover removed",
-        LIST,
-        "if self.link(first).is_popped() {",
-        "if true {",
-        Model("pops"),
-    ),
-    mutant(
-        "a hint is believed",
-        LIST,
-        "if at != SENTINEL && !hint.member().is_live_in(link) {",
-        "if false {",
-        Test("lib"),
-    ),
-    mutant(
-        "a hint's generation is not checked",
-        LIST,
-        "!hint.member().is_live_in(link)",
-        "!link.is_live()",
-        Test("lib"),
-    ),
-    mutant(
-        "a key's generation is not checked",
-        WORD,
-        "(self.0 ^ link.0) & (GENERATION_MASK | Link::REMOVED | Link::SPENT) == 0",
-        "link.is_live()",
-        Reclaimed("reuse"),
-    ),
-    mutant(
-        "a slot keeps its generation",
-        WORD,
-        "Self(Self::SPENT | (generation + (1 << INDEX_BITS)))",
-        "Self(Self::SPENT | generation)",
-        Reclaimed("reuse"),
-    ),
-    mutant(
-        "no grace period",
-        RECLAIM,
-        "guard.defer(move || core.reclaim(member));",
-        "let _ = guard; core.reclaim(member);",
-        Reclaimed("turns"),
-    ),
-    mutant(
-        "a value is claimed twice",
-        RECLAIM,
-        "|| !slot.relink(link, link.vacated())",
-        "|| { slot.relink(link, link.vacated()); false }",
-        Reclaimed("a_ring_goes"),
-    ),
-    mutant(
-        "a segment outlives its table",
-        TABLE,
-        "drop(unsafe { Box::from_raw(all) });",
-        "let _ = all;",
-        Leak("of_a_ring_drops"),
-    ),
-    mutant(
-        "what waits for its grace period keeps its ring for good",
-        RECLAIM,
-        "let core = Arc::clone(self);",
-        "let core = Arc::clone(self); mem::forget(Arc::clone(self));",
-        Leak("of_a_ring_drops"),
-    ),
-    mutant(
-        "a vacant slot's value is dropped with the ring",
-        RECLAIM,
-        "if link.is_vacant() || !member",
-        "if !member",
-        Test("api"),
-    ),
-    mutant(
-        "the ring does not drop what it holds",
-        "src/ring.rs",
-        "self.core.close();",
-        "",
-        Test("api"),
-    ),
-];

@@ -1,10 +1,10 @@
 //! What goes to the registry: the files, that they build by themselves, and that a stranger's
 //! program runs with them.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::{
-    manifest,
+    files, manifest,
     run::{Outcome, Run, root},
 };
 
@@ -56,15 +56,13 @@ fn only_what_users_need(list: &str) -> Outcome {
 fn stranger() -> Outcome {
     let package = unpacked()?;
     let home = root().join("target/stranger");
-    let failed = |error: std::io::Error| format!("{}: {error}", home.display());
-    fs::create_dir_all(home.join("src")).map_err(failed)?;
     let path = package.to_string_lossy().replace('\\', "/");
     let text = format!(
         "[package]\nname = \"stranger\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n\
          [dependencies]\nrondel = {{ path = \"{path}\" }}\n\n[workspace]\n"
     );
-    fs::write(home.join("Cargo.toml"), text).map_err(failed)?;
-    fs::copy(package.join("examples/workers.rs"), home.join("src/main.rs")).map_err(failed)?;
+    files::copy(&package.join("examples/workers.rs"), &home.join("src/main.rs"))?;
+    files::write(home.join("Cargo.toml"), text)?;
     Run::cargo("run --quiet --target-dir ../stranger-target").inside(&home).check()
 }
 

@@ -3,7 +3,7 @@
 //! What measures wants a machine with nothing else to do.
 
 use crate::{
-    run::{Outcome, Run},
+    run::{Outcome, Run, number},
     test::install,
 };
 
@@ -47,14 +47,4 @@ fn test(name: &str) -> Run {
 
 fn bench(name: &str) -> Run {
     Run::cargo(&format!("bench --package rondel-proxy --bench {name}"))
-}
-
-fn number(arguments: &[String], of: &str) -> Outcome<Option<u64>> {
-    match arguments {
-        [] => Ok(None),
-        [number] => {
-            number.parse().map(Some).map_err(|_| format!("`{number}` is no number of {of}"))
-        }
-        _ => Err(format!("takes the number of {of} and nothing else")),
-    }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     chart::Figure,
+    files,
     run::{Outcome, Run, root},
 };
 
@@ -42,8 +43,9 @@ impl Record {
     /// The newest one.
     pub(crate) fn newest() -> Outcome<Option<Self>> {
         let mut newest: Option<(String, PathBuf)> = None;
-        for entry in fs::read_dir(root().join("assets")).map_err(|error| error.to_string())? {
-            let path = entry.map_err(|error| error.to_string())?.path();
+        let folder = root().join("assets");
+        for entry in fs::read_dir(&folder).map_err(files::failed(&folder))? {
+            let path = entry.map_err(files::failed(&folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let date = name.strip_prefix("bench-").and_then(|rest| rest.strip_suffix(".csv"));
             if let Some(date) = date
@@ -56,8 +58,10 @@ impl Record {
     }
 
     fn read(date: String, path: &Path) -> Outcome<Self> {
-        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let (head, rest) = text.split_once(&format!("\n{HEAD}\n")).unwrap_or_default();
+        let text = files::read(path)?;
+        let parts = text.split_once(&format!("\n{HEAD}\n"));
+        let (head, rest) =
+            parts.ok_or_else(|| format!("{}: no head of a record", path.display()))?;
         let machine = head.trim_start_matches("# ");
         Ok(Self { date, machine: machine.to_owned(), rows: rows(rest)? })
     }
@@ -78,8 +82,7 @@ impl Record {
                 "{study},\"{contender}\",{axis},{place},{measure},{median},{low},{high}"
             );
         }
-        let path = root().join(format!("assets/bench-{}.csv", self.date));
-        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+        files::write(root().join(format!("assets/bench-{}.csv", self.date)), text)
     }
 
     /// All contenders of a study, in the order of the record.

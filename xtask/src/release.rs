@@ -1,9 +1,7 @@
 //! A release of the crate: refused unless all is in order; nothing leaves this machine unless asked.
 
-use std::fs;
-
 use crate::{
-    builds, deny, lint, manifest, package,
+    builds, deny, files, lint, manifest, package,
     run::{Outcome, Run, root},
     test,
 };
@@ -69,9 +67,7 @@ struct State {
 impl State {
     fn read(execute: bool) -> Outcome<Self> {
         let git = |arguments| Run::program("git", arguments).output();
-        let read = |name: &str| {
-            fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"))
-        };
+        let read = |name: &str| files::read(root().join(name));
         Ok(Self {
             branch: git("branch --show-current")?.trim().to_owned(),
             changes: git("status --porcelain")?,

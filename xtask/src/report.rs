@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    drawings,
+    drawings, files,
     record::{self, Record, Row},
     run::{Outcome, Run, root},
 };
@@ -49,6 +49,5 @@ pub(crate) fn measured(study: &str, how: &str) -> Outcome<Vec<Row>> {
         Run::cargo("bench --package rondel --bench").arg(study)
     };
     run.env("RONDEL_BENCH", how).env("RONDEL_BENCH_CSV", &file.to_string_lossy()).check()?;
-    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    record::rows(&text)
+    record::rows(&files::read(&file)?)
 }

@@ -19,6 +19,17 @@ pub(crate) fn root() -> PathBuf {
     here.parent().map_or(here.clone(), PathBuf::from)
 }
 
+/// The only argument, if there is one: a number of something.
+pub(crate) fn number(arguments: &[String], of: &str) -> Outcome<Option<u64>> {
+    match arguments {
+        [] => Ok(None),
+        [number] => {
+            number.parse().map(Some).map_err(|_| format!("`{number}` is no number of {of}"))
+        }
+        _ => Err(format!("takes the number of {of} and nothing else")),
+    }
+}
+
 /// How a command ended that had only so much time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -82,8 +93,9 @@ impl Run {
 
     /// As `check`; returns what the command writes to its standard output.
     pub(crate) fn watched(mut self) -> Outcome<String> {
-        println!("\n$ {}", self.shown());
-        let failed = |error| format!("cannot be run: {error}");
+        let shown = self.shown();
+        println!("\n$ {shown}");
+        let failed = |error| format!("{shown}: {error}");
         let mut child = self.0.stdout(Stdio::piped()).spawn().map_err(failed)?;
         let mut text = String::new();
         for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
@@ -93,7 +105,7 @@ impl Run {
             text.push('\n');
         }
         let status = child.wait().map_err(failed)?;
-        if status.success() { Ok(text) } else { Err(format!("{}: {status}", self.shown())) }
+        if status.success() { Ok(text) } else { Err(format!("{shown}: {status}")) }
     }
 
     /// What the command writes; all of it, in the error, if it fails.

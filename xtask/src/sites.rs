@@ -1,9 +1,12 @@
 //! Links to other sites, which only the network can tell whether they lead somewhere. (Those within
 //! this repository are `links`', and those between items of the code are rustdoc's.)
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
-use crate::run::{Outcome, Run, root};
+use crate::{
+    files,
+    run::{Outcome, Run, root},
+};
 
 /// Addresses that are examples, or this machine's.
 const NOT_SITES: [&str; 6] =
@@ -11,11 +14,10 @@ const NOT_SITES: [&str; 6] =
 
 /// Asks for every address in the pages and in the comments of the code.
 pub(crate) fn all(_: &[String]) -> Outcome {
-    let files = Run::program("git", "ls-files *.md *.rs *.toml").output()?;
+    let listed = Run::program("git", "ls-files *.md *.rs *.toml").output()?;
     let mut addresses = BTreeSet::new();
-    for file in files.lines().filter(|file| !file.contains("/tests/")) {
-        let text = fs::read_to_string(root().join(file));
-        let text = text.map_err(|error| format!("{file}: {error}"))?;
+    for file in listed.lines().filter(|file| !file.contains("/tests/")) {
+        let text = files::read(root().join(file))?;
         let is_code = file.rsplit('.').next() != Some("md");
         let lines = text.lines().filter(|line| !is_code || line.trim_start().starts_with("//"));
         addresses.extend(lines.flat_map(of_line).map(str::to_owned));

@@ -1,41 +1,32 @@
 //! The ring's soak: churn for half an hour, and the curve of it.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, path::Path};
 
 use crate::{
+    files,
     record::machine,
-    run::{Outcome, Run, root},
+    run::{Outcome, Run, number, root},
 };
 
 /// `[MINUTES]`, 30 if none; `--record` writes the curve into `assets`.
 pub(crate) fn all(arguments: &[String]) -> Outcome {
-    let record = arguments.iter().any(|argument| argument == "--record");
-    let minutes: Vec<_> = arguments.iter().filter(|argument| *argument != "--record").collect();
-    let minutes = match minutes[..] {
-        [] => 30,
-        [minutes] => {
-            minutes.parse::<u64>().map_err(|_| format!("`{minutes}` is no number of minutes"))?
-        }
-        _ => return Err("takes the number of minutes, and `--record`".to_owned()),
-    };
+    let (flags, minutes): (Vec<_>, Vec<_>) =
+        arguments.iter().cloned().partition(|argument| argument == "--record");
+    let minutes = number(&minutes, "minutes")?.unwrap_or(30);
     let curve = root().join("target/soak.csv");
     Run::cargo("test --release --package rondel --test soak -- --nocapture")
         .env("RONDEL_SOAK_SECONDS", &(60 * minutes).to_string())
         .env("RONDEL_SOAK_CSV", &curve.to_string_lossy())
         .check()?;
-    if record { save(&curve) } else { Ok(()) }
+    if flags.is_empty() { Ok(()) } else { save(&curve) }
 }
 
 fn save(curve: &Path) -> Outcome {
-    let text = fs::read_to_string(curve).map_err(|error| error.to_string())?;
+    let text = files::read(curve)?;
     let machine = machine();
-    let folder = root().join("assets");
-    let write = |name: &str, text: &str| {
-        fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))
-    };
-    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    write("soak.csv", &format!("# {machine}\n{text}"))?;
-    write("soak.svg", &drawing(&text, &machine)?)
+    let assets = root().join("assets");
+    files::write(assets.join("soak.csv"), format!("# {machine}\n{text}"))?;
+    files::write(assets.join("soak.svg"), drawing(&text, &machine)?)
 }
 
 /// One column of the curve, as a panel.
@@ -59,6 +50,27 @@ const LEFT: f64 = 52.0;
 const GAP: f64 = 44.0;
 const TOP: f64 = 68.0;
 
+/// Where things stand in the picture.
+struct Place {
+    /// Seconds at the end of the axis.
+    end: f64,
+}
+
+impl Place {
+    fn across(&self, seconds: f64) -> f64 {
+        LEFT + WIDTH * seconds / self.end
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "four panels")]
+    fn top(panel: usize) -> f64 {
+        TOP + panel as f64 * (HEIGHT + GAP)
+    }
+
+    fn bottom() -> f64 {
+        Self::top(PANELS.len() - 1) + HEIGHT
+    }
+}
+
 fn drawing(csv: &str, machine: &str) -> Outcome<String> {
     let rows: Vec<Vec<f64>> = csv
         .lines()
@@ -67,13 +79,18 @@ fn drawing(csv: &str, machine: &str) -> Outcome<String> {
         .collect::<Result<_, _>>()
         .map_err(|_| "the curve holds what is no number".to_owned())?;
     let Some(last) = rows.last() else { return Err("the curve is empty".to_owned()) };
-    let end = last[0];
-    let across = |seconds: f64| LEFT + WIDTH * seconds / end;
-    #[expect(clippy::cast_precision_loss, reason = "four panels")]
-    let top = |panel: usize| TOP + panel as f64 * (HEIGHT + GAP);
-    let bottom = top(PANELS.len() - 1) + HEIGHT;
+    let place = Place { end: last[0] };
 
     let mut svg = String::new();
+    draw_head(&mut svg, &place);
+    for (number, panel) in PANELS.iter().enumerate() {
+        draw_panel(&mut svg, &place, Place::top(number), panel, &rows);
+    }
+    draw_axis(&mut svg, &place, machine);
+    Ok(svg)
+}
+
+fn draw_head(svg: &mut String, place: &Place) {
     let _ = write!(
         svg,
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" font-family="system-ui, sans-serif" font-size="12">
@@ -89,52 +106,56 @@ text {{ fill: #f0f6fc }} .faint {{ fill: #9198a1 }} .axis {{ stroke: #656c76 }} 
 <text x="{LEFT}" y="34" class="faint">shaded: a reader keeps one guard, so that nothing is dropped</text>
 "#,
         LEFT + WIDTH + 16.0,
-        bottom + 52.0,
-        end / 60.0,
+        Place::bottom() + 52.0,
+        place.end / 60.0,
     );
-    for (number, panel) in PANELS.iter().enumerate() {
-        let y = top(number);
-        let value = |row: &Vec<f64>| row[panel.column] / panel.unit;
-        let most = rows.iter().map(value).fold(0.0, f64::max).max(1e-9);
-        for (from, to) in pinned(&rows) {
-            let _ = writeln!(
-                svg,
-                r#"<rect class="pin" x="{:.1}" y="{y}" width="{:.1}" height="{HEIGHT}"/>"#,
-                across(from),
-                across(to) - across(from)
-            );
-        }
-        let points: Vec<String> = rows
-            .iter()
-            .map(|row| {
-                format!("{:.1},{:.1}", across(row[0]), y + HEIGHT * (1.0 - value(row) / most))
-            })
-            .collect();
+}
+
+/// One panel, `y` down from the top.
+fn draw_panel(svg: &mut String, place: &Place, y: f64, panel: &Panel, rows: &[Vec<f64>]) {
+    let value = |row: &Vec<f64>| row[panel.column] / panel.unit;
+    let most = rows.iter().map(value).fold(0.0, f64::max).max(1e-9);
+    for (from, to) in pinned(rows) {
         let _ = writeln!(
             svg,
-            r#"<text x="{LEFT}" y="{:.1}">{}</text>
+            r#"<rect class="pin" x="{:.1}" y="{y}" width="{:.1}" height="{HEIGHT}"/>"#,
+            place.across(from),
+            place.across(to) - place.across(from)
+        );
+    }
+    let points: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            format!("{:.1},{:.1}", place.across(row[0]), y + HEIGHT * (1.0 - value(row) / most))
+        })
+        .collect();
+    let _ = writeln!(
+        svg,
+        r#"<text x="{LEFT}" y="{:.1}">{}</text>
 <path class="axis" d="M{LEFT} {y}V{:.1}H{:.1}"/>
 <text x="{:.1}" y="{:.1}" text-anchor="end" class="faint">{most:.1}</text>
 <text x="{:.1}" y="{:.1}" text-anchor="end" class="faint">0</text>
 <polyline class="line" points="{}"/>"#,
-            y - 6.0,
-            panel.title,
-            y + HEIGHT,
-            LEFT + WIDTH,
-            LEFT - 6.0,
-            y + 10.0,
-            LEFT - 6.0,
-            y + HEIGHT,
-            points.join(" ")
-        );
-    }
+        y - 6.0,
+        panel.title,
+        y + HEIGHT,
+        LEFT + WIDTH,
+        LEFT - 6.0,
+        y + 10.0,
+        LEFT - 6.0,
+        y + HEIGHT,
+        points.join(" ")
+    );
+}
+
+fn draw_axis(svg: &mut String, place: &Place, machine: &str) {
     for fifth in 0..=5 {
-        let seconds = end * f64::from(fifth) / 5.0;
+        let seconds = place.end * f64::from(fifth) / 5.0;
         let _ = writeln!(
             svg,
             r#"<text x="{:.1}" y="{:.1}" text-anchor="middle" class="faint">{:.1}</text>"#,
-            across(seconds),
-            bottom + 16.0,
+            place.across(seconds),
+            Place::bottom() + 16.0,
             seconds / 60.0
         );
     }
@@ -144,10 +165,9 @@ text {{ fill: #f0f6fc }} .faint {{ fill: #9198a1 }} .axis {{ stroke: #656c76 }} 
 <text x="{LEFT}" y="{:.1}" class="faint">{machine}; cargo xtask soak --record</text>
 </svg>"#,
         LEFT + WIDTH / 2.0,
-        bottom + 30.0,
-        bottom + 46.0
+        Place::bottom() + 30.0,
+        Place::bottom() + 46.0
     );
-    Ok(svg)
 }
 
 /// The times for which a reader was pinned.

@@ -2,7 +2,7 @@
 
 use crate::{
     examples, models,
-    run::{Outcome, Run, root},
+    run::{Outcome, Run, number, root},
     steps,
 };
 
@@ -74,10 +74,7 @@ pub(crate) fn hostile(_: &[String]) -> Outcome {
 
 /// Bytes that a fuzzer thinks of, by the tests' judge.
 pub(crate) fn fuzz_http(arguments: &[String]) -> Outcome {
-    let minutes: u64 = match arguments {
-        [] => 10,
-        [minutes, ..] => minutes.parse().map_err(|_| format!("{minutes} is no number"))?,
-    };
+    let minutes = number(arguments, "minutes")?.unwrap_or(10);
     if !Run::cargo("fuzz --version").works() {
         Run::cargo("install cargo-fuzz --locked").check()?;
     }

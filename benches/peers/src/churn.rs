@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
+    thread::{self, available_parallelism},
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,15 @@ use crate::{
     rotation::Members,
     sample::ratio,
 };
+
+/// Where "as many updates as possible" is drawn on the axis of updates per second.
+pub const UNBOUNDED: f64 = 1e7;
+
+/// Threads that pick beside the one that updates: one for each further core.
+#[must_use]
+pub fn pickers() -> usize {
+    available_parallelism().map_or(1, usize::from).saturating_sub(1).clamp(1, 8)
+}
 
 /// What is to go on in a round.
 #[derive(Clone, Copy, Debug)]

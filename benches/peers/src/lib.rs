@@ -22,12 +22,12 @@ mod tail;
 mod update;
 
 pub use crate::{
-    churn::{Churn, Churned},
+    churn::{Churn, Churned, UNBOUNDED, pickers},
     kinds::{ALL, CHURNED, SKIPPING},
     picks::Picked,
     report::{Mode, Report, short},
     rotation::{Changing, Contender, Members, Rotation, Skipper, Skipping},
-    sample::{Samples, interleaved},
+    sample::{Samples, by_contender, interleaved},
     skip::Skipped,
     study::Study,
     tail::Tail,

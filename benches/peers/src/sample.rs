@@ -33,7 +33,8 @@ impl Samples {
     fn quantile(&self, part: usize, of: usize) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        sorted.get((sorted.len() - 1) * part / of).copied().unwrap_or(f64::NAN)
+        let last = sorted.len().checked_sub(1).expect("a round");
+        sorted[last * part / of]
     }
 }
 
@@ -61,6 +62,15 @@ pub fn interleaved<A>(
         }
     }
     figures
+}
+
+/// One figure of all rounds, for each contender by its name.
+pub fn by_contender<A>(
+    names: impl Iterator<Item = &'static str>,
+    rounds: &[Vec<A>],
+    figure: impl Fn(&A) -> f64,
+) -> Vec<(&'static str, Samples)> {
+    names.zip(rounds.iter().map(|rounds| rounds.iter().map(&figure).collect())).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 of anything")]

@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion};
 use crate::{
     kinds::ALL,
     report::{Mode, Report},
-    sample::{Samples, interleaved},
+    sample::{by_contender, interleaved},
 };
 
 const ROUNDS: usize = 21;
@@ -52,10 +52,10 @@ impl Study {
             let (members, threads) = (self.at)(place);
             report.line(&format!("\nmembers: {members}, threads: {threads}"));
             let rounds = interleaved(mode.rounds(ROUNDS), ALL.len(), |contender| {
-                ALL[contender].picks(members, threads, mode.of(PICKS)).each
+                ALL[contender].picks(members, threads, mode.of(PICKS))
             });
-            let samples: Vec<_> =
-                ALL.iter().map(|c| c.name).zip(rounds.into_iter().map(Samples::new)).collect();
+            let names = ALL.iter().map(|contender| contender.name);
+            let samples = by_contender(names, &rounds, |picked| picked.each);
             let axis = (self.axis, f64::from(place));
             report.compare(axis, "ns per pick", &samples, self.references);
         }
