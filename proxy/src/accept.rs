@@ -58,9 +58,9 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// How much of an answer the kernel holds for a client beyond what the network takes. By default that
-/// is megabytes: a crowd that asks for large answers and reads none would have them all copied there
-/// before anybody else's turn comes, and the kernel's memory filled. Connections inherit it.
+/// How much of an answer the kernel holds for a client beyond what the network takes. By default
+/// that is megabytes: a crowd that asks for large answers and reads none would have them all copied
+/// there before anybody else's turn comes, and the kernel's memory filled. Connections inherit it.
 #[cfg(target_os = "linux")]
 fn leave_unsent(listener: &Socket) -> io::Result<()> {
     const UNSENT: u32 = 128 * 1024;
@@ -72,9 +72,9 @@ fn leave_unsent(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a connection of HTTP/2 all of the kernel's room again: there the client's windows and our own
-/// limits bound what waits, and the answers to its pings and settings have to find a place, or a
-/// flood of these would stop being read, and not be seen for what it is.
+/// Gives a connection of HTTP/2 all of the kernel's room again: there the client's windows and our
+/// own limits bound what waits, and the answers to its pings and settings have to find a place, or
+/// a flood of these would stop being read, and not be seen for what it is.
 #[cfg(target_os = "linux")]
 pub(crate) fn leave_room(client: &TcpStream) {
     // Refused only by a socket that is gone.

@@ -180,7 +180,7 @@ const DRAINING: u8 = u8::MAX;
 
 impl Backend {
     /// Takes the server into service, and counts it in the sums over its pool, if these are needed.
-    /// Names other than `localhost` are resolved by the first connection, never by the request path.
+    /// Names other than `localhost` are resolved by the first connection to them.
     pub(crate) fn new(spec: ServerSpec, totals: Option<Arc<Totals>>) -> Arc<Self> {
         static SERIALS: AtomicU32 = AtomicU32::new(0);
         let authority = HeaderValue::try_from(spec.authority())

@@ -97,7 +97,7 @@ pub(crate) async fn forward(
     let mut resends = idempotent;
     let mut tried = Vec::new();
     let mut fresh = false;
-    // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
+    // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are asked in, needs one.
     let own_host =
         exchange.proxy().host == HostPolicy::Backend || !request.headers().contains_key(HOST);
     let mut slot = Some(request);

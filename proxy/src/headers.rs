@@ -26,8 +26,8 @@ pub(crate) struct HostValues {
     forwarded: HeaderValue,
 }
 
-/// Writes what HTTP/2 says in its own way as HTTP/1.1 does: whom the request is for, and its cookies
-/// (RFC 9113, 8.3.1 and 8.2.3).
+/// Writes what HTTP/2 says in its own way as HTTP/1.1 does: whom the request is for, and its
+/// cookies (RFC 9113, 8.3.1 and 8.2.3).
 pub(crate) fn from_http2<B>(request: &mut Request<B>) {
     if !request.headers().contains_key(header::HOST)
         && let Some(authority) = request.uri().authority()

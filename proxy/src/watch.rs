@@ -1,8 +1,8 @@
 //! Hearing of changed files.
 //!
 //! Owns the system's watch over the folders of files. The folder is watched and not the file, since
-//! editors put a new file in the old one's place, and Kubernetes turns a link beside it. Never reads
-//! a file.
+//! editors put a new file in the old one's place, and Kubernetes turns a link beside it. Never
+//! reads a file.
 
 use std::{
     fs,

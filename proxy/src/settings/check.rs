@@ -1,7 +1,7 @@
 //! From what was typed to what can be trusted.
 //!
-//! Owns what flags mean together, and the reading of the files that they name: every error of all of
-//! them is found at once. Never starts anything.
+//! Owns what flags mean together, and the reading of the files that they name: every error of all
+//! of them is found at once. Never starts anything.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
