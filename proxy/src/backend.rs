@@ -373,11 +373,12 @@ impl Backend {
     }
 
     /// Counts one request in, if there is room for it: what `has_room` saw may be taken by now.
-    pub(crate) fn enter(self: Arc<Self>, began: Duration) -> Result<InFlight, Arc<Self>> {
+    pub(crate) fn enter(self: Arc<Self>, began: Duration) -> Option<InFlight> {
         let before = self.load.enter();
         let full = before >= self.max.load(Ordering::Relaxed);
+        // Counted out again where it goes no further.
         let entered = InFlight { backend: self, began };
-        if full { Err(Arc::clone(&entered.backend)) } else { Ok(entered) }
+        (!full).then_some(entered)
     }
 
     /// Where to connect to: what is known, or what the resolver says now.
@@ -468,10 +469,10 @@ mod tests {
         let backend = Backend::new(spec, None);
         let first = Arc::clone(&backend).enter(Duration::ZERO).unwrap();
         assert!(!backend.has_room());
-        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_err());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_none());
         assert_eq!(backend.in_flight(), 1, "the refused one must not stay counted");
         drop(first);
-        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_ok());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_some());
     }
 
     #[test]
