@@ -71,7 +71,7 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// How long a stop waits for requests in flight.
     pub drain: Duration,
-    /// How long others are waited for.
+    /// How long others are waited for, and how much is taken of them.
     pub limits: Limits,
     /// None: nobody looks on, and nothing is counted.
     pub admin: Option<AdminSettings>,
