@@ -6,6 +6,7 @@
 //! gets here, since these are where secrets are.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io::{self, BufWriter, IsTerminal as _, Write},
     net::IpAddr,
@@ -35,8 +36,8 @@ pub enum Target {
     File(PathBuf),
 }
 
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdout => f.write_str("-"),
             Self::File(path) => path.display().fmt(f),
@@ -256,8 +257,8 @@ fn milliseconds(time: Duration) -> f64 {
 /// A line for people.
 struct Plain<'l>(&'l Line);
 
-impl std::fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = self.0;
         let (first, whole) = (milliseconds(line.first_byte), milliseconds(line.whole));
         write!(
