@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::parse::{parse_rate, parse_size, parse_time};
+use super::parse::{parse_count, parse_rate, parse_size, parse_time};
 
 /// How long, and how much.
 #[derive(Clone, Debug)]
@@ -139,8 +139,4 @@ impl From<LimitArgs> for Limits {
             ..Self::default()
         }
     }
-}
-
-fn parse_count(value: &str) -> Result<usize, String> {
-    value.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number is expected".to_owned())
 }
