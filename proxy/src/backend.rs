@@ -116,6 +116,8 @@ pub(crate) struct Condition {
     pub(crate) returned: Option<Duration>,
     /// Percent of its turns that it takes.
     pub(crate) ramp: u8,
+    /// It is in no rotation any more.
+    pub(crate) retired: bool,
 }
 
 impl Condition {
@@ -308,14 +310,15 @@ impl Backend {
         self.change(|_| {});
     }
 
-    /// It is in no rotation any more: what it still has in hand is nobody's share.
+    /// It is in no rotation any more: what it still has in hand is nobody's share, also when
+    /// something is found out about it later.
     pub(crate) fn retire(&self) {
-        self.load.set_share(0);
+        self.change(|condition| condition.retired = true);
     }
 
     fn count_share(&self, condition: Condition) {
         let counts = matches!(condition.state(), State::Up | State::Starting(_));
-        let counts = counts && !self.is_backup();
+        let counts = counts && !condition.retired && !self.is_backup();
         self.load.set_share(if counts { self.weight().into() } else { 0 });
     }
 
@@ -473,6 +476,18 @@ mod tests {
         assert_eq!(backend.in_flight(), 1, "the refused one must not stay counted");
         drop(first);
         assert!(Arc::clone(&backend).enter(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_server_that_has_left_is_not_counted_again_by_a_late_probe() {
+        let totals = Arc::new(Totals::default());
+        let spec = servers::parse("http://10.0.0.1 weight=3").unwrap().remove(0);
+        let backend = Backend::new(spec, Some(Arc::clone(&totals)));
+        assert_eq!(totals.read().share, 3);
+        backend.retire();
+        backend.change(|condition| condition.down = true);
+        backend.change(|condition| condition.down = false);
+        assert_eq!(totals.read().share, 0);
     }
 
     #[test]
