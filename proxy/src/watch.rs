@@ -10,14 +10,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
 use tokio::sync::mpsc;
+
+/// Tells a folder from a new one of the same name: device and number, which alone is that of every
+/// other file system's root as well.
+type Identity = (u64, u64);
 
 /// The system's watch over the folders in which something can happen to a file.
 pub(crate) struct Watch {
     watcher: notify::Result<RecommendedWatcher>,
-    /// With the number that tells a folder from a new one of the same name.
-    folders: Vec<(PathBuf, Option<u64>)>,
+    folders: Vec<(PathBuf, Option<Identity>)>,
     tell: mpsc::Sender<()>,
 }
 
@@ -25,15 +31,9 @@ impl Watch {
     pub(crate) fn new(tell: mpsc::Sender<()>) -> Self {
         let changed = tell.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Our own reading is an event as well.
-            let reading =
-                |kind| matches!(kind, AccessKind::Read | AccessKind::Open(_) | AccessKind::Any);
-            match event.map(|event| event.kind) {
-                Ok(EventKind::Access(AccessKind::Close(mode)))
-                    if mode != notify::event::AccessMode::Write => {}
-                Ok(EventKind::Access(kind)) if reading(kind) => {}
+            if !event.is_ok_and(|event| is_reading(event.kind)) {
                 // Full: a change is being told already.
-                _ => drop(changed.try_send(())),
+                let _ = changed.try_send(());
             }
         });
         if let Err(error) = &watcher {
@@ -45,11 +45,11 @@ impl Watch {
     /// The folders of the files, and of the files they link to. They can change at any time.
     pub(crate) fn folders_of(&mut self, files: &[&Path]) {
         let real = files.iter().filter_map(|file| fs::canonicalize(file).ok());
-        let mut folders: Vec<(PathBuf, Option<u64>)> = Vec::new();
+        let mut folders: Vec<(PathBuf, Option<Identity>)> = Vec::new();
         for path in files.iter().map(|file| folder(file)).chain(real.map(|file| folder(&file))) {
-            let number = fs::metadata(&path).ok().map(|data| data.ino());
-            if !folders.iter().any(|(_, known)| *known == number) {
-                folders.push((path, number));
+            let identity = fs::metadata(&path).ok().map(|data| (data.dev(), data.ino()));
+            if !folders.iter().any(|(_, known)| *known == identity) {
+                folders.push((path, identity));
             }
         }
         let Ok(watcher) = &mut self.watcher else { return };
@@ -68,6 +68,15 @@ impl Watch {
         self.folders = folders;
         // What happened before the watch was set is not told by it. Full: it is told already.
         let _ = self.tell.try_send(());
+    }
+}
+
+/// Whether somebody has only read, as we do ourselves.
+fn is_reading(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(mode)) => mode != AccessMode::Write,
+        EventKind::Access(kind) => kind != AccessKind::Other,
+        _ => false,
     }
 }
 
