@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -28,6 +28,14 @@ use crate::{
     stop::Stop,
     worker::{OpenConnection, Worker},
 };
+
+/// Clients that are let in one after the other, before others have a turn.
+const AT_ONCE: u32 = 8;
+/// How long a client may take to shake hands with a listener that is about to be closed.
+const HANDSHAKE: Duration = Duration::from_millis(50);
+/// How long a stop waits for the session store, and for the access log, once all requests are
+/// answered.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Opens one listener per worker on the same address, so that the kernel deals connections out to
 /// them and no worker wakes another. With port 0 all share the port that the first one gets.
@@ -49,53 +57,6 @@ pub fn is_taken(address: SocketAddr) -> bool {
     let bound = socket(address).and_then(|socket| socket.bind(&address.into()));
     bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
-
-fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // `::` means every address, of both families, on every system.
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    Ok(socket)
-}
-
-fn listen(address: SocketAddr) -> io::Result<StdListener> {
-    const BACKLOG: i32 = 4096;
-    let socket = socket(address)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    leave_unsent(&socket)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// How much of an answer the kernel holds for a client beyond what the network takes. By default that
-/// is megabytes: a crowd that asks for large answers and reads none would have them all copied there
-/// before anybody else's turn comes, and the kernel's memory filled. Connections inherit it.
-#[cfg(target_os = "linux")]
-fn leave_unsent(listener: &Socket) -> io::Result<()> {
-    const UNSENT: u32 = 128 * 1024;
-    listener.set_tcp_notsent_lowat(UNSENT)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn leave_unsent(_: &Socket) -> io::Result<()> {
-    Ok(())
-}
-
-/// Gives a connection of HTTP/2 all of the kernel's room again: there the client's windows and our own
-/// limits bound what waits, and the answers to its pings and settings have to find a place, or a
-/// flood of these would stop being read, and not be seen for what it is.
-#[cfg(target_os = "linux")]
-pub(crate) fn leave_room(client: &TcpStream) {
-    // Refused only by a socket that is gone.
-    let _ = SockRef::from(client).set_tcp_notsent_lowat(u32::MAX);
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn leave_room(_: &TcpStream) {}
 
 /// Serves on each of the listeners until `stop`. True: every request in flight was answered.
 ///
@@ -137,41 +98,63 @@ pub async fn serve(proxy: Arc<Proxy>, listeners: Vec<StdListener>, stop: Stop) -
         tracing::warn!("the session store did not take everything in time");
     }
     if let Some(log) = proxy.access_log.get() {
-        log.finish();
+        let written = tokio::select! {
+            written = tokio::time::timeout(FLUSH, log.finish()) => written.is_ok(),
+            () = stop.cutting() => false,
+        };
+        if !written {
+            tracing::warn!("the access log did not take everything in time");
+        }
     }
     Ok(drained)
 }
 
-/// How long a client may take to shake hands with a listener that is about to be closed.
-const HANDSHAKE: Duration = Duration::from_millis(50);
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `::` means every address, of both families, on every system.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
 
-/// The kernel drops the first packet of each new connection to this socket. The client sends it
-/// again after a second; by then the socket is closed, and the packet finds the listener of the
-/// process that has taken over, or is refused if there is none.
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    const BACKLOG: i32 = 4096;
+    let socket = socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    leave_unsent(&socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// How much of an answer the kernel holds for a client beyond what the network takes. By default
+/// that is megabytes: a crowd that asks for large answers and reads none would have them all copied
+/// there before anybody else's turn comes, and the kernel's memory filled. Connections inherit it.
 #[cfg(target_os = "linux")]
-fn ignore_new_clients(listener: &TcpListener) -> io::Result<()> {
-    use socket2::{SockFilter, SockRef};
-    // Classic BPF over the TCP header: byte 13 holds the flags.
-    const LOAD_BYTE: u16 = 0x30;
-    const JUMP_IF_SET: u16 = 0x45;
-    const RETURN: u16 = 0x06;
-    const FLAGS: u32 = 13;
-    const SYN: u32 = 0x02;
-    SockRef::from(listener).attach_filter(&[
-        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
-        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
-        SockFilter::new(RETURN, 0, 0, 0),
-        SockFilter::new(RETURN, 0, 0, u32::MAX),
-    ])
+fn leave_unsent(listener: &Socket) -> io::Result<()> {
+    const UNSENT: u32 = 128 * 1024;
+    listener.set_tcp_notsent_lowat(UNSENT)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ignore_new_clients(_: &TcpListener) -> io::Result<()> {
+fn leave_unsent(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// How long a stop waits for the session store once all requests are answered.
-const FLUSH: Duration = Duration::from_secs(2);
+/// Gives a connection of HTTP/2 all of the kernel's room again: there the client's windows and our
+/// own limits bound what waits, and the answers to its pings and settings have to find a place, or
+/// a flood of these would stop being read, and not be seen for what it is.
+#[cfg(target_os = "linux")]
+pub(crate) fn leave_room(client: &TcpStream) {
+    // Refused only by a socket that is gone.
+    let _ = socket2::SockRef::from(client).set_tcp_notsent_lowat(u32::MAX);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn leave_room(_: &TcpStream) {}
 
 /// Each connection can need a second one, to a server, and the process has files of its own.
 fn connections_by_open_files() -> usize {
@@ -180,9 +163,6 @@ fn connections_by_open_files() -> usize {
     let files = limit.unwrap_or(1 << 20).saturating_sub(OWN) / 2;
     usize::try_from(files).unwrap_or(usize::MAX).max(1)
 }
-
-/// Clients that are let in one after the other, before others have a turn.
-const AT_ONCE: u32 = 8;
 
 impl Worker {
     async fn run(self: Arc<Self>, listener: StdListener, permits: Arc<Semaphore>) -> bool {
@@ -214,42 +194,57 @@ impl Worker {
     async fn accept(self: &Arc<Self>, listener: TcpListener, permits: &Arc<Semaphore>) {
         let mut backoff = Backoff::default();
         let mut at_once = 0;
-        loop {
+        let waits = loop {
             // However many come at once, those that are here already have their turn in between.
             at_once += 1;
             if at_once == AT_ONCE {
                 at_once = 0;
                 tokio::task::yield_now().await;
             }
-            // The permit comes first: above the limit, clients wait in the kernel's queue.
-            let next = async {
-                let permit = Arc::clone(permits).acquire_owned().await;
-                (permit, listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
-                () = self.stop.draining() => break,
-                next = next => next,
+                () = self.stop.draining() => break None,
+                accepted = listener.accept() => accepted,
             };
-            let Ok(permit) = permit else { break };
-            match accepted {
-                Ok((stream, peer)) => {
-                    backoff = Backoff::default();
-                    self.spawn(stream, peer, permit);
+            let (stream, peer) = match accepted {
+                Ok(client) => client,
+                Err(error) => {
+                    backoff.after(&error).await;
+                    continue;
                 }
-                Err(error) => backoff.after(&error).await,
-            }
-        }
-        self.accept_last(listener, permits).await;
+            };
+            backoff = Backoff::default();
+            // Above the limit this client waits here, and those that come behind it in the kernel's
+            // queue. A permit that is taken before there is a client would be one that another
+            // worker lacks.
+            let permit = tokio::select! {
+                biased;
+                permit = Arc::clone(permits).acquire_owned() => permit,
+                () = self.stop.draining() => break Some((stream, peer)),
+            };
+            let Ok(permit) = permit else { break None };
+            self.spawn(stream, peer, permit);
+        };
+        self.accept_last(listener, waits, permits).await;
     }
 
     /// Closing a listener resets what waits in its queue, and what is still shaking hands. So new
     /// clients are first turned away from it, the last ones taken, and only then is it closed.
-    async fn accept_last(self: &Arc<Self>, listener: TcpListener, permits: &Arc<Semaphore>) {
+    async fn accept_last(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        waits: Option<(TcpStream, SocketAddr)>,
+        permits: &Arc<Semaphore>,
+    ) {
         if let Err(error) = ignore_new_clients(&listener) {
             tracing::debug!(%error, "cannot turn new clients away");
         }
         let last = async {
+            if let Some((stream, peer)) = waits
+                && let Ok(permit) = Arc::clone(permits).acquire_owned().await
+            {
+                self.spawn(stream, peer, permit);
+            }
             while let Ok(permit) = Arc::clone(permits).acquire_owned().await
                 && let Ok((stream, peer)) = listener.accept().await
             {
@@ -279,6 +274,31 @@ impl Worker {
         let admission = Admission { open: OpenConnection::count(self), permit, seat: None };
         tokio::spawn(connection::open(Arc::clone(self), stream, peer, admission));
     }
+}
+
+/// The kernel drops the first packet of each new connection to this socket. The client sends it
+/// again after a second; by then the socket is closed, and the packet finds the listener of the
+/// process that has taken over, or is refused if there is none.
+#[cfg(target_os = "linux")]
+fn ignore_new_clients(listener: &TcpListener) -> io::Result<()> {
+    use socket2::{SockFilter, SockRef};
+    // Classic BPF over the TCP header: byte 13 holds the flags.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ignore_new_clients(_: &TcpListener) -> io::Result<()> {
+    Ok(())
 }
 
 /// How long accepting rests after an error. It never ends the worker: what fails now (no more

@@ -6,6 +6,7 @@
 //! gets here, since these are where secrets are.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io::{self, BufWriter, IsTerminal as _, Write},
     net::IpAddr,
@@ -22,6 +23,7 @@ use std::{
 use hyper::{Method, Uri};
 use rustix::fs::fstat;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 /// Lines that may wait to be written.
 const WAITING: usize = 16 * 1024;
@@ -35,8 +37,8 @@ pub enum Target {
     File(PathBuf),
 }
 
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdout => f.write_str("-"),
             Self::File(path) => path.display().fmt(f),
@@ -98,14 +100,23 @@ impl AccessLog {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything is written, for a clean stop.
-    pub(crate) fn finish(&self) {
+    /// Ends once everything is written, for a clean stop. Whoever waits need not wait for that: a
+    /// pipe that nobody reads takes nothing any more.
+    pub(crate) async fn finish(&self) {
         let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writing) = writing
-            && self.lines.send(None).is_ok()
-        {
-            // It has told what went wrong, if anything did.
-            let _ = writing.join();
+        let Some(writing) = writing else { return };
+        let (tell, written) = oneshot::channel::<()>();
+        let lines = self.lines.clone();
+        let joining = thread::Builder::new().spawn(move || {
+            if lines.send(None).is_ok() {
+                // It has told what went wrong, if anything did.
+                let _ = writing.join();
+            }
+            drop(tell);
+        });
+        if joining.is_ok() {
+            // Told by its end.
+            let _ = written.await;
         }
     }
 }
@@ -256,8 +267,8 @@ fn milliseconds(time: Duration) -> f64 {
 /// A line for people.
 struct Plain<'l>(&'l Line);
 
-impl std::fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = self.0;
         let (first, whole) = (milliseconds(line.first_byte), milliseconds(line.whole));
         write!(

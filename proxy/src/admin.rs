@@ -15,7 +15,7 @@ mod view;
 
 use std::{
     convert::Infallible,
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr, TcpListener as StdListener},
     sync::Arc,
     time::Duration,
@@ -46,8 +46,8 @@ pub struct AdminSettings {
     pub hosts: Vec<String>,
 }
 
-impl std::fmt::Debug for AdminSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for AdminSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdminSettings")
             .field("listen", &self.listen)
             .field("token", &self.token.is_some())

@@ -116,6 +116,8 @@ pub(crate) struct Condition {
     pub(crate) returned: Option<Duration>,
     /// Percent of its turns that it takes.
     pub(crate) ramp: u8,
+    /// It is in no rotation any more.
+    pub(crate) retired: bool,
 }
 
 impl Condition {
@@ -180,7 +182,7 @@ const DRAINING: u8 = u8::MAX;
 
 impl Backend {
     /// Takes the server into service, and counts it in the sums over its pool, if these are needed.
-    /// Names other than `localhost` are resolved by the first connection, never by the request path.
+    /// Names other than `localhost` are resolved by the first connection to them.
     pub(crate) fn new(spec: ServerSpec, totals: Option<Arc<Totals>>) -> Arc<Self> {
         static SERIALS: AtomicU32 = AtomicU32::new(0);
         let authority = HeaderValue::try_from(spec.authority())
@@ -308,14 +310,15 @@ impl Backend {
         self.change(|_| {});
     }
 
-    /// It is in no rotation any more: what it still has in hand is nobody's share.
+    /// It is in no rotation any more: what it still has in hand is nobody's share, also when
+    /// something is found out about it later.
     pub(crate) fn retire(&self) {
-        self.load.set_share(0);
+        self.change(|condition| condition.retired = true);
     }
 
     fn count_share(&self, condition: Condition) {
         let counts = matches!(condition.state(), State::Up | State::Starting(_));
-        let counts = counts && !self.is_backup();
+        let counts = counts && !condition.retired && !self.is_backup();
         self.load.set_share(if counts { self.weight().into() } else { 0 });
     }
 
@@ -373,11 +376,12 @@ impl Backend {
     }
 
     /// Counts one request in, if there is room for it: what `has_room` saw may be taken by now.
-    pub(crate) fn enter(self: Arc<Self>, began: Duration) -> Result<InFlight, Arc<Self>> {
+    pub(crate) fn enter(self: Arc<Self>, began: Duration) -> Option<InFlight> {
         let before = self.load.enter();
         let full = before >= self.max.load(Ordering::Relaxed);
+        // Counted out again where it goes no further.
         let entered = InFlight { backend: self, began };
-        if full { Err(Arc::clone(&entered.backend)) } else { Ok(entered) }
+        (!full).then_some(entered)
     }
 
     /// Where to connect to: what is known, or what the resolver says now.
@@ -468,10 +472,22 @@ mod tests {
         let backend = Backend::new(spec, None);
         let first = Arc::clone(&backend).enter(Duration::ZERO).unwrap();
         assert!(!backend.has_room());
-        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_err());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_none());
         assert_eq!(backend.in_flight(), 1, "the refused one must not stay counted");
         drop(first);
-        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_ok());
+        assert!(Arc::clone(&backend).enter(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_server_that_has_left_is_not_counted_again_by_a_late_probe() {
+        let totals = Arc::new(Totals::default());
+        let spec = servers::parse("http://10.0.0.1 weight=3").unwrap().remove(0);
+        let backend = Backend::new(spec, Some(Arc::clone(&totals)));
+        assert_eq!(totals.read().share, 3);
+        backend.retire();
+        backend.change(|condition| condition.down = true);
+        backend.change(|condition| condition.down = false);
+        assert_eq!(totals.read().share, 0);
     }
 
     #[test]

@@ -171,12 +171,11 @@ impl Body for Payload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let frame = match &mut this.source {
+        let mut frame = match &mut this.source {
             Source::Own(text) if text.is_empty() => None,
             Source::Own(text) => Some(Ok(Frame::data(Bytes::from(std::mem::take(text))))),
             Source::Server(download) => ready!(download.poll_frame(&mut this.exchange, cx)),
         };
-        let mut frame = frame;
         if let Some(Ok(part)) = &mut frame {
             if let Some(trailers) = part.trailers_mut() {
                 trailers::strip(trailers);

@@ -33,9 +33,10 @@ impl Clock {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// The tick in which `time` from now has passed for certain.
+    /// The tick in which `time` from now has passed for certain; never the last one, which means
+    /// "over" elsewhere.
     pub(crate) fn after(&self, time: Duration) -> Tick {
-        self.now().saturating_add(ticks(time)).saturating_add(1)
+        self.now().saturating_add(ticks(time)).saturating_add(1).min(Tick::MAX - 1)
     }
 
     /// When the tick begins.
@@ -71,5 +72,10 @@ mod tests {
                 assert!(due >= wait && due <= wait + 2 * TICK, "{wait:?} became {due:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_time_without_end_is_not_over() {
+        assert_eq!(Clock::new().after(Duration::MAX), Tick::MAX - 1);
     }
 }

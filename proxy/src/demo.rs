@@ -17,9 +17,10 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     body::Incoming,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    http::request::Parts,
     server::conn::http1,
     service::service_fn,
 };
@@ -141,14 +142,13 @@ async fn answer(
         *response.status_mut() = StatusCode::NOT_FOUND;
         return Ok(response);
     }
-    let received = count(body).await;
+    let received = received_text(&head, count(body).await);
     let visits = visits(&head.headers) + 1;
     let text = if wants_html(&head.headers) {
         response.headers_mut().insert(CONTENT_TYPE, HTML);
-        page(name, visits, &received_text(&head.method, &head.uri, &head.headers, received))
+        page(name, visits, &received)
     } else {
         response.headers_mut().insert(CONTENT_TYPE, PLAIN);
-        let received = received_text(&head.method, &head.uri, &head.headers, received);
         format!("server {name}\nvisit  {visits} of this session\n\n{received}")
     };
     response.headers_mut().insert(VISITS, HeaderValue::from(visits));
@@ -176,9 +176,9 @@ fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(accepts)
 }
 
-fn received_text(method: &Method, uri: &hyper::Uri, headers: &HeaderMap, body: usize) -> String {
-    let mut text = format!("{method} {uri}\n");
-    for (name, value) in headers {
+fn received_text(head: &Parts, body: usize) -> String {
+    let mut text = format!("{} {}\n", head.method, head.uri);
+    for (name, value) in &head.headers {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }

@@ -91,13 +91,12 @@ pub(crate) async fn forward(
     bound: bool,
 ) -> Result<Reply, Failure> {
     exchange.client().worker.retries.count_request();
-    let idempotent = is_idempotent(request.method());
+    let mut resends = is_idempotent(request.method());
     // Over HTTP/2 there is no telling what was written for whom.
     let mut copy = in_flight.backend().speaks_http2().then(|| copy_to_resend(&request)).flatten();
-    let mut resends = idempotent;
     let mut tried = Vec::new();
     let mut fresh = false;
-    // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are spoken to in, needs one.
+    // HTTP/1.0 requests may come without a Host; HTTP/1.1, which servers are asked in, needs one.
     let own_host =
         exchange.proxy().host == HostPolicy::Backend || !request.headers().contains_key(HOST);
     let mut slot = Some(request);
@@ -328,8 +327,8 @@ fn cause<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
     error.source().and_then(|cause| cause.downcast_ref())
 }
 
-/// A request that may be sent twice: asking again changes nothing that asking once did not, and
-/// there is no body that would be gone.
+/// Whether asking again changes nothing that asking once did not. What has a body is not sent again
+/// all the same: it would be gone.
 fn is_idempotent(method: &Method) -> bool {
     matches!(
         *method,

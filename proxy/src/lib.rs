@@ -17,8 +17,8 @@
 //! | a failure becomes a response | `respond` |
 //! | at the end, whatever it was, the request is counted | `record`, in `metrics` |
 //!
-//! Beside it, [`health`] finds out how servers are, [`reload`] brings the [`roster`] in line with its
-//! file, and [`supervisor`] tells the service manager that all is well.
+//! Beside it, [`health`] finds out how servers are, [`reload`] brings the [`roster`] in line with
+//! its file, and [`supervisor`] tells the service manager that all is well.
 //!
 //! Each worker is one thread with its own runtime, listener and server connections; all share the
 //! ring and the sessions.

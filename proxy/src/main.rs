@@ -87,10 +87,11 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
         Ok(admin) => admin.flatten(),
         Err(code) => return Ok(code),
     };
-    // Work beside the requests (signals, the session store, the admin listener) runs on this thread.
     if admin.is_none() {
+        // Or numbers would be counted that nobody can look at.
         settings.admin = None;
     }
+    // Work beside the requests runs on this thread: signals, session store, admin listener.
     let background = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let drained = background.block_on(async {
         let stop = Stop::new();
@@ -217,8 +218,8 @@ impl Signals {
     }
 }
 
-/// The first one that ends asks for an orderly end, the second for an end. SIGHUP, what daemons read
-/// their files again for, asks for a reload.
+/// The first one that ends asks for an orderly end, the second for an end. SIGHUP, what daemons
+/// read their files again for, asks for a reload.
 async fn obey_signals(
     mut signals: Signals,
     stop: Stop,

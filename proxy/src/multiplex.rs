@@ -54,8 +54,8 @@ struct Shared {
 /// One connection.
 struct Line {
     sender: SendRequest<Http2Upload>,
-    /// Knows what the server allows; none: it has ended, and whoever was about to send on it has been
-    /// told. Locked only because a task might move; nobody ever waits.
+    /// Knows what the server allows; none: it has ended, and whoever was about to send on it has
+    /// been told. Locked only because a task might move; nobody ever waits.
     connection: Arc<Mutex<Option<Connection>>>,
     /// How many requests it has.
     used: Arc<AtomicUsize>,

@@ -24,7 +24,7 @@ impl Roster {
         loop {
             let turn = self.turn(&guard, now)?;
             // Another worker may have taken the last room since.
-            if let Ok(entered) = Arc::clone(&turn).enter(now) {
+            if let Some(entered) = Arc::clone(&turn).enter(now) {
                 return Some(entered);
             }
         }
@@ -34,8 +34,25 @@ impl Roster {
     pub(crate) fn named(&self, id: &str) -> Option<InFlight> {
         let guard = rondel::pin();
         let named = self.ring.iter(&guard).find(|backend| backend.id() == id)?;
-        let well = named.is_available() && !named.is_draining();
-        well.then(|| Arc::clone(&named).enter(self.now()).ok()).flatten()
+        named.is_available().then(|| Arc::clone(&named).enter(self.now())).flatten()
+    }
+
+    /// A second choice: somebody who is not in `tried`. This is not a turn: the shared cursor
+    /// stays where it is, so that nobody is passed over because another one failed.
+    pub(crate) fn another(&self, tried: &[u32]) -> Option<InFlight> {
+        let guard = rondel::pin();
+        let free = self.ring.iter(&guard).filter(|backend| {
+            !tried.contains(&backend.serial()) && backend.has_room() && !backend.is_draining()
+        });
+        let mut members: Vec<Arc<Backend>> = free.map(|member| Arc::clone(&member)).collect();
+        prefer(&mut members, Backend::is_available);
+        prefer(&mut members, |backend| !backend.is_backup());
+        // ORDERING: Relaxed; any number will do.
+        let first = self.second_choices.fetch_add(1, Ordering::Relaxed);
+        let (count, now) = (members.len(), self.now());
+        (0..count)
+            .map(|step| Arc::clone(&members[first.wrapping_add(step) % count]))
+            .find_map(|member| member.enter(now))
     }
 
     /// Backups serve only when nobody else can. If nobody at all is well, everybody is tried: what
@@ -61,24 +78,6 @@ impl Roster {
     /// The time, if the policy needs it: reading the clock costs as much as the pick.
     fn now(&self) -> Duration {
         if self.policy.is_timed() { self.time.now() } else { Duration::ZERO }
-    }
-
-    /// A second choice: somebody who is not in `tried`. This is not a turn: the shared cursor
-    /// stays where it is, so that nobody is passed over because another one failed.
-    pub(crate) fn another(&self, tried: &[u32]) -> Option<InFlight> {
-        let guard = rondel::pin();
-        let free = self.ring.iter(&guard).filter(|backend| {
-            !tried.contains(&backend.serial()) && backend.has_room() && !backend.is_draining()
-        });
-        let mut members: Vec<Arc<Backend>> = free.map(|member| Arc::clone(&member)).collect();
-        prefer(&mut members, Backend::is_available);
-        prefer(&mut members, |backend| !backend.is_backup());
-        // ORDERING: Relaxed; any number will do.
-        let first = self.second_choices.fetch_add(1, Ordering::Relaxed);
-        let (count, now) = (members.len(), self.now());
-        (0..count)
-            .map(|step| Arc::clone(&members[first.wrapping_add(step) % count]))
-            .find_map(|member| member.enter(now).ok())
     }
 }
 

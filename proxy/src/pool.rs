@@ -55,6 +55,8 @@ pub(crate) struct Upstream {
 
 /// Servers that say nothing close after 5 s at the earliest (Node, uvicorn).
 const KEEP: Duration = Duration::from_secs(4);
+/// Whatever a server says of longer: what it closes meanwhile is noticed at the next use only.
+const KEEP_MOST: Duration = Duration::from_mins(1);
 /// A burst of requests leaves as many, and the next one finds them.
 const MOST_IDLE: usize = 1_024;
 /// The largest head of a response. hyper's buffer must have a byte more than it.
@@ -211,7 +213,7 @@ impl Upstream {
     pub(crate) fn set_keep_alive(&mut self, seconds: u32) {
         let said = ticks(Duration::from_secs(seconds.into()));
         let margin = if seconds > 1 { ticks(Duration::from_secs(1)) } else { 2 };
-        self.idle = said.saturating_sub(margin);
+        self.idle = said.saturating_sub(margin).min(ticks(KEEP_MOST));
     }
 }
 

@@ -4,8 +4,8 @@
 //! somebody asks, and the roster is brought in line with it by difference. What cannot be read
 //! changes nothing. Never touches a connection.
 //!
-//! A change counts once the folder is quiet and the file has twice been read the same, so that a
-//! file that is still being written is left alone.
+//! A change counts once the folder is quiet, or has been busy for long, and the file has twice been
+//! read the same, so that a file that is still being written is left alone.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,14 +13,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 
 use crate::{
     backend::ServerSpec,
     config, file,
     roster::{Changes, Roster},
     servers,
-    watch::Watch,
+    watch::{Watch, quiet},
 };
 
 /// The file that says who the servers are.
@@ -90,11 +90,11 @@ pub async fn follow(roster: Arc<Roster>, source: Source, mut asked: mpsc::Receiv
     }
 }
 
-/// The same, once nothing happens around the file any more.
+/// The text of the file, once nothing happens to it any more.
 async fn settled(source: &Source, changes: &mut mpsc::Receiver<()>) -> Result<String, String> {
     let mut before = file::read_text(source.path());
     loop {
-        while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
+        quiet(changes, QUIET).await;
         let now = file::read_text(source.path());
         if now == before {
             return now;

@@ -45,7 +45,7 @@ impl Keep {
     }
 }
 
-/// What an idle connection goes on holding; few heads are larger.
+/// The room that a connection keeps from one head for the next; few heads need more.
 const USUAL: usize = 4 * 1024;
 
 impl<S> Kept<S> {

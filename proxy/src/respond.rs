@@ -5,6 +5,7 @@
 use hyper::{
     Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
+    upgrade::OnUpgrade,
 };
 
 use crate::{
@@ -22,13 +23,13 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// A server's answer, streamed; or the answer that this connection is now a tunnel.
 pub(crate) fn with_reply(
     reply: Reply,
-    switched: Option<hyper::upgrade::OnUpgrade>,
+    switched: Option<OnUpgrade>,
     mut exchange: Exchange,
 ) -> Response<Payload> {
     let Reply { response, link, in_flight } = reply;
     let (mut head, body) = response.into_parts();
     // hyper puts its own there; what ours needs has been taken.
-    head.extensions.remove::<hyper::upgrade::OnUpgrade>();
+    head.extensions.remove::<OnUpgrade>();
     let (upstream, lease) = match link {
         Link::Done => (None, None),
         Link::Streaming(upstream) => (Some(upstream), None),

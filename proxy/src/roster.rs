@@ -362,8 +362,7 @@ mod tests {
     }
 
     fn order(roster: &Roster) -> String {
-        let guard = rondel::pin();
-        roster.ring.iter(&guard).map(|member| member.id().to_owned()).collect()
+        roster.turns().concat()
     }
 
     fn turns(roster: &Roster, count: usize) -> String {

@@ -138,11 +138,13 @@ pub(crate) fn collect(entries: Vec<Vec<Word>>) -> Result<Vec<ServerSpec>, Errors
         errors.extend(problems);
         let Some(server) = server else { continue };
         let line = words[0].line;
-        if let Some(first) = urls.insert(server.url(), line) {
-            let url = server.url();
-            urls.insert(url.clone(), first);
+        let url = server.url();
+        if let Some(&first) = urls.get(&url) {
             errors.push(LineError { line, problem: Problem::Duplicate { url, first } });
-        } else if let Some(&first) = ids.get(&server.id) {
+            continue;
+        }
+        urls.insert(url, line);
+        if let Some(&first) = ids.get(&server.id) {
             let name = server.id.clone();
             errors.push(LineError { line, problem: Problem::DuplicateName { name, first } });
         } else {
@@ -168,16 +170,7 @@ fn parse_words(words: &[Word]) -> (Option<ServerSpec>, Vec<LineError>) {
         .map_err(|problem| problems.push(LineError { line: url.line, problem }))
         .ok();
     // Keys are read even if the URL is wrong: every error of the line is reported at once.
-    let mut read = server.unwrap_or_else(|| ServerSpec {
-        id: String::new(),
-        https: false,
-        h2: false,
-        host: String::new(),
-        port: 0,
-        weight: 1,
-        max: None,
-        backup: false,
-    });
+    let mut read = server.unwrap_or_else(|| without_keys(false, String::new(), 0));
     let url_is_good = problems.is_empty();
     let mut seen = Vec::new();
     for Word { line, text } in keys {
@@ -211,8 +204,13 @@ fn parse_url(url: &str) -> Result<ServerSpec, Problem> {
     }
     let (host, port) = parse_authority(authority)?;
     let port = port.unwrap_or(ServerSpec::default_port(https));
+    Ok(without_keys(https, host, port))
+}
+
+/// A server as its URL alone describes it, but for its id.
+fn without_keys(https: bool, host: String, port: u16) -> ServerSpec {
     let id = String::new();
-    Ok(ServerSpec { id, https, h2: false, host, port, weight: 1, max: None, backup: false })
+    ServerSpec { id, https, h2: false, host, port, weight: 1, max: None, backup: false }
 }
 
 /// What somebody meant who left out how the server is spoken to.
@@ -267,22 +265,21 @@ fn is_host_name(host: &str) -> bool {
 }
 
 fn parse_key(word: &str, server: &mut ServerSpec) -> Result<(), Problem> {
-    let value_of = |value: &str| value.to_owned();
     match word.split_once('=') {
         Some(("weight", value)) => {
             server.weight = whole(value)
                 .filter(|weight| (1..=256).contains(weight))
-                .ok_or_else(|| Problem::Weight(value_of(value)))?;
+                .ok_or_else(|| Problem::Weight(value.to_owned()))?;
         }
         Some(("max", value)) => {
             let max = whole(value).filter(|max| *max > 0);
-            server.max = Some(max.ok_or_else(|| Problem::Max(value_of(value)))?);
+            server.max = Some(max.ok_or_else(|| Problem::Max(value.to_owned()))?);
         }
         Some(("name", value)) => {
             let good = (1..=64).contains(&value.len())
                 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
             if !good {
-                return Err(Problem::Name(value_of(value)));
+                return Err(Problem::Name(value.to_owned()));
             }
             value.clone_into(&mut server.id);
         }

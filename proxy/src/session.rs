@@ -1,9 +1,9 @@
 //! Sessions: who a client is, and what its backends want to remember, whichever of them serves.
 //!
-//! Owns when a session begins and which one a request has; what the request is given of it, and what
-//! the response may change, is in `request` and `answer`. Where records are kept, and what happens when that place does not
-//! answer, is the business of `store`. Never waits for the store longer than a request may, and
-//! never writes a cookie, a token or a value into a log.
+//! Owns when a session begins and which one a request has; what the request is given of it, and
+//! what the response may change, is in `request` and `answer`. Where records are kept, and what
+//! happens when that place does not answer, is the business of `store`. Never waits for the store
+//! longer than a request may, and never writes a cookie, a token or a value into a log.
 //!
 //! ```text
 //! request  -> open: token? pass by : cookie -> MAC -> record -> Session

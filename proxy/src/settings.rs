@@ -1,7 +1,7 @@
 //! What the operator asked for.
 //!
-//! `Args` is what was typed (`args.rs`), `Settings` can be trusted; `check.rs` leads from one to the
-//! other. Never starts anything.
+//! `Args` is what was typed (`args.rs`), `Settings` can be trusted; `check.rs` leads from one to
+//! the other. Never starts anything.
 
 mod args;
 mod check;
@@ -71,7 +71,7 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// How long a stop waits for requests in flight.
     pub drain: Duration,
-    /// How long others are waited for.
+    /// How long others are waited for, and how much is taken of them.
     pub limits: Limits,
     /// None: nobody looks on, and nothing is counted.
     pub admin: Option<AdminSettings>,
@@ -115,6 +115,7 @@ impl Settings {
         }
     }
 }
+
 /// Whether a client goes back to the server it had, which its session cookie names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Affinity {
@@ -125,6 +126,7 @@ pub enum Affinity {
     /// It does, and is refused (503) if that server cannot take it
     Strict,
 }
+
 /// Whose name a server reads in `Host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum HostPolicy {

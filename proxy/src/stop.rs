@@ -62,8 +62,8 @@ impl Stop {
     }
 
     fn raise(&self, to: u8) {
-        // ORDERING: Release pairs with the Acquire of
-        // `reached`, so that whoever sees the step also sees what was done before it was given.
+        // ORDERING: Release pairs with the Acquire of `reached`: whoever sees the step also sees
+        // what was done before it was given.
         self.0.step.fetch_max(to, Ordering::Release);
         self.0.changed.notify_waiters();
     }

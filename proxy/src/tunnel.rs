@@ -22,7 +22,8 @@ pub(crate) fn start(
 ) {
     tokio::spawn(async move {
         let passed = pass(switched, server, from_server).await;
-        tracing::debug!(peer = %client.peer, server = in_flight.backend().id(), ?passed, "tunnel ended");
+        let server = in_flight.backend().id();
+        tracing::debug!(peer = %client.peer, server, ?passed, "tunnel ended");
     });
 }
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use rondel_proxy::settings::Limits;
 use support::{Server, TestProxy, Wire, until, within};
@@ -152,6 +152,20 @@ async fn above_the_limit_in_total_clients_wait_for_their_turn() {
     drop(one);
     assert_eq!(third.read_answer().await.text(), "a");
     assert_eq!(two.get("/").await.text(), "a");
+}
+
+#[tokio::test]
+async fn below_the_limit_in_total_no_worker_keeps_another_from_serving() {
+    let server = Server::named("a").await;
+    let proxy = TestProxy::start_with(server.line(), |settings| {
+        settings.limits.connections = Some(1);
+        settings.workers = NonZero::new(4).unwrap();
+    })
+    .await;
+    // The kernel deals them out to any of the workers.
+    for _ in 0..40 {
+        assert_eq!(proxy.get("/").await.text(), "a");
+    }
 }
 
 #[tokio::test]

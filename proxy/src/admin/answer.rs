@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::{
     Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
@@ -54,8 +54,8 @@ impl http_body::Body for Body {
 
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     // Our own plain data, whose maps have strings as keys: nothing in it can fail.
-    let text = serde_json::to_string(value).unwrap_or_default() + "\n";
-    let mut response = text_of("application/json", text);
+    let written = serde_json::to_string(value).unwrap_or_default() + "\n";
+    let mut response = text("application/json", written);
     *response.status_mut() = status;
     response
 }
@@ -72,11 +72,11 @@ pub(super) fn not_allowed(allowed: &'static str) -> Response<Body> {
 }
 
 pub(super) fn text(content_type: &'static str, text: String) -> Response<Body> {
-    text_of(content_type, text)
+    with_body(content_type, Body::Whole(text.into()))
 }
 
 pub(super) fn nothing() -> Response<Body> {
-    let mut response = text_of("application/json", String::new());
+    let mut response = text("application/json", String::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().remove(header::CONTENT_TYPE);
     response
@@ -86,12 +86,7 @@ pub(super) fn events(events: mpsc::Receiver<Bytes>) -> Response<Body> {
     with_body("text/event-stream", Body::Events(events))
 }
 
-fn text_of(content_type: &'static str, text: String) -> Response<Body> {
-    with_body(content_type, Body::Whole(text.into()))
-}
-
 fn with_body(content_type: &'static str, body: Body) -> Response<Body> {
-    debug_assert!(!body.is_end_stream() || body.size_hint().exact() == Some(0));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     for (name, value) in [

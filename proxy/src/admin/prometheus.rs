@@ -3,7 +3,10 @@
 //! Owns names, helps, types and units: seconds and bytes, `_total` on what only grows. Never
 //! counts anything itself.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use super::view::{ServerView, View};
 use crate::metrics::{Class, Distribution, Fault};
@@ -54,6 +57,13 @@ impl Family<'_> {
         self
     }
 
+    /// One sample for each server.
+    fn of_each(mut self, servers: &[ServerView], value: impl Fn(&ServerView) -> u64) {
+        for server in servers {
+            self.sample(&[("server", &server.id)], value(server));
+        }
+    }
+
     fn histogram(&mut self, labels: Labels<'_>, times: &Distribution) {
         let count = times.count().to_string();
         for (bound, within) in times.cumulative() {
@@ -84,8 +94,8 @@ impl Family<'_> {
 
 struct Escaped<'a>(&'a str);
 
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|char| match char {
             '\\' => f.write_str("\\\\"),
             '"' => f.write_str("\\\""),
@@ -186,18 +196,14 @@ fn servers(page: &mut Page, servers: &[ServerView]) {
             family.sample(&labels, u64::from(server.state == state));
         }
     }
-    gauge(page, servers, "rondel_server_weight", "Its share of the turns.", |server| {
-        server.weight.into()
-    });
+    let family = page.family("rondel_server_weight", Kind::Gauge, "Its share of the turns.");
+    family.of_each(servers, |server| server.weight.into());
     let help = "Requests that it has in hand.";
-    gauge(page, servers, "rondel_server_requests_in_flight", help, |server| {
-        server.in_flight.into()
-    });
-    let mut family =
-        page.family("rondel_server_picks_total", Kind::Counter, "Turns that it was given.");
-    for server in servers {
-        family.sample(&[("server", &server.id)], server.picks);
-    }
+    let family = page.family("rondel_server_requests_in_flight", Kind::Gauge, help);
+    family.of_each(servers, |server| server.in_flight.into());
+    let help = "Turns that it was given.";
+    let family = page.family("rondel_server_picks_total", Kind::Counter, help);
+    family.of_each(servers, |server| server.picks);
     let mut family = page.family(
         "rondel_server_requests_total",
         Kind::Counter,
@@ -220,11 +226,9 @@ fn servers(page: &mut Page, servers: &[ServerView]) {
             family.sample(&labels, server.failures[fault as usize]);
         }
     }
-    let mut family =
-        page.family("rondel_server_sent_bytes_total", Kind::Counter, "Bytes of its responses.");
-    for server in servers {
-        family.sample(&[("server", &server.id)], server.sent_bytes);
-    }
+    let help = "Bytes of its responses.";
+    let family = page.family("rondel_server_sent_bytes_total", Kind::Counter, help);
+    family.of_each(servers, |server| server.sent_bytes);
     let mut family = page.family(
         "rondel_server_first_byte_seconds",
         Kind::Histogram,
@@ -240,19 +244,6 @@ fn servers(page: &mut Page, servers: &[ServerView]) {
     );
     for server in servers {
         family.histogram(&[("server", &server.id)], &server.totals.whole);
-    }
-}
-
-fn gauge(
-    page: &mut Page,
-    servers: &[ServerView],
-    name: &'static str,
-    help: &str,
-    value: impl Fn(&ServerView) -> u64,
-) {
-    let mut family = page.family(name, Kind::Gauge, help);
-    for server in servers {
-        family.sample(&[("server", &server.id)], value(server));
     }
 }
 

@@ -1,7 +1,7 @@
 //! One request on a connection.
 //!
 //! Owns what is known of it while it is answered, and the time that its client and its server have.
-//! Whoever holds it keeps the connection busy.
+//! Never says whether its connection lives on (`times.rs`, `gate.rs`).
 
 use std::sync::{Arc, atomic::Ordering};
 

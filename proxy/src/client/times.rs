@@ -78,10 +78,10 @@ impl Client {
         self.times.deadline.store(self.stall(), Ordering::Relaxed);
     }
 
-    /// HTTP/2: when it is certain that no request moves because the client does not read. Those that
-    /// wait for a server end before that.
+    /// HTTP/2: when it is certain that no request moves because the client does not read. Those
+    /// that wait for a server end before that.
     fn stall(&self) -> Tick {
-        self.worker.clock.after(self.worker.proxy.limits.response * 2)
+        self.worker.clock.after(self.worker.proxy.limits.response.saturating_mul(2))
     }
 
     pub(crate) fn deadline(&self) -> Option<Tick> {

@@ -1,8 +1,8 @@
 //! The client's end of the connection.
 //!
-//! Owns the look at its first bytes, which say whether it is HTTP/2 in clear, and the meter of what
-//! HTTP/2 clients send. The look costs no system call: HTTP/1 reads as ever, and
-//! what it reads first is held back only where it begins like HTTP/2.
+//! Owns the look at its first bytes, which say whether it is HTTP/2 in clear, and asks the meter
+//! about what HTTP/2 clients send. The look costs no system call: HTTP/1 reads as ever, and what it
+//! reads first is held back only where it begins like HTTP/2.
 
 use std::{
     io,

@@ -1,7 +1,7 @@
 //! The end of a connection whose client may still be sending.
 //!
-//! Owns what is read after the last answer and thrown away. A socket that is closed with bytes in it
-//! that nobody has read resets the connection, and the reset can overtake the answer: whoever
+//! Owns what is read after the last answer and thrown away. A socket that is closed with bytes in
+//! it that nobody has read resets the connection, and the reset can overtake the answer: whoever
 //! sends a body that is refused would never learn why (RFC 9112, 9.6). So we end our side first,
 //! and then the client has a little time, and room, to find the answer and to end its own.
 
@@ -22,11 +22,11 @@ const TIME: Duration = Duration::from_secs(30);
 /// Who says nothing for so long has nothing more to say.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Ends our side, then waits for the client to end its own; not for long, and not at all once we are
-/// to stop.
+/// Ends our side, then waits for the client to end its own; not for long, and not at all once we
+/// are to stop.
 pub(super) async fn linger(mut stream: Stream, stop: &Stop) {
     let ended = async {
-        // Over TLS it says more than the end of the connection does. hyper may have said it already.
+        // Over TLS it says more than the connection's end does. hyper may have said it already.
         timeout_at(Instant::now() + SILENCE, stream.shutdown()).await??;
         drain(stream.socket()).await
     };

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{clock::Tick, worker::HTTP2_WINDOW};
 
-/// What a connection is allowed within [`SPAN`]: as much of bodies as may wait to be passed on, which
-/// is of use only then, and as many bytes again as fifteen thousand pings have.
+/// What a connection is allowed within [`SPAN`]: as much of bodies as may wait to be passed on,
+/// which is of use only then, and as many bytes again as fifteen thousand pings have.
 const BYTES: u32 = HTTP2_WINDOW + 256 * 1024;
 /// A browser that leaves a page takes back what it still loads, at most once or twice a span.
 const TAKEN_BACK: u32 = 250;

@@ -1,9 +1,9 @@
 //! Servers that fail more than the others, though never often enough in a row.
 //!
 //! Owns the comparison of success rates: of servers that had 100 requests in the last ten seconds,
-//! if there are five such, those whose rate lies 1.9 standard deviations below the mean are ejected.
-//! In a pool of n nobody can be further from the mean than sqrt(n-1) deviations, which is why four
-//! servers would be too few. Never counts requests itself (`passive.rs`).
+//! if there are five such, those whose rate lies 1.9 standard deviations below the mean are
+//! ejected. In a pool of n nobody can be further from the mean than sqrt(n-1) deviations, which is
+//! why four servers would be too few. Never counts requests itself (`passive.rs`).
 
 use std::{
     collections::HashMap,

@@ -1,8 +1,8 @@
 //! `peak-ewma`: of two servers at random, the one that would answer sooner.
 //!
-//! As in Twitter's Finagle: the time that a server takes, times the requests that it would have. The
-//! time is a moving average that jumps up to each peak and comes down slowly, since a server that
-//! has been slow once is likely to be so again.
+//! As in Twitter's Finagle: the time that a server takes, times the requests that it would have.
+//! The time is a moving average that jumps up to each peak and comes down slowly, since a server
+//! that has been slow once is likely to be so again.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

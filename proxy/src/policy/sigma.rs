@@ -1,15 +1,15 @@
 //! `sigma`: everybody in turn, but who has more in hand than others.
 //!
-//! A server is passed over while its requests in flight, c/w for a server of weight w, lie more than
-//! z0 standard deviations above the mean of the pool. The ring makes this cheap: the guard is one
-//! comparison of the server at hand with two numbers that all share, there is no order of servers
-//! to keep, and about half of the pool passes, so that two looks are enough on average.
+//! A server is passed over while its requests in flight, c/w for a server of weight w, lie more
+//! than z0 standard deviations above the mean of the pool. The ring makes this cheap: the guard is
+//! one comparison of the server at hand with two numbers that all share, there is no order of
+//! servers to keep, and about half of the pool passes, so that two looks are enough on average.
 //!
 //! With z0 = 0 the deviation drops out, and the guard is c W <= C w, where C and W are the sums of
 //! requests and weights: integers, and somebody always passes. Whoever has *exactly* the mean is
 //! taken only if nobody has less: where few requests are in hand, the mean often is a whole number
-//! that servers have, and an idle one would be left idle beside them. With z0 >= 1 two servers never
-//! differ, and n servers never do with z0 >= sqrt(n-1) (P. Samuelson, 1968).
+//! that servers have, and an idle one would be left idle beside them. With z0 >= 1 two servers
+//! never differ, and n servers never do with z0 >= sqrt(n-1) (P. Samuelson, 1968).
 
 use std::sync::Arc;
 

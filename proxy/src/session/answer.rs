@@ -71,8 +71,8 @@ impl Said {
 }
 
 impl Live {
-    /// Whether a response that gives no orders, to a client that has its cookie, leaves all as it is,
-    /// as most do.
+    /// Whether a response that gives no orders, to a client that has its cookie, leaves all as it
+    /// is, as most do.
     pub(super) fn is_quiet(&self, shared: &Shared, data: &Edits) -> bool {
         data.is_empty() && self.captured.is_empty() && !self.is_due(shared)
     }

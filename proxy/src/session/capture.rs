@@ -32,12 +32,12 @@ const REFUSED: [&str; 31] = [
     "upgrade",
     "via",
     "www-authenticate",
+    "x-amz-security-token",
     "x-csrf-token",
     "x-http-method-override",
     "x-real-ip",
     "x-request-id",
     "x-xsrf-token",
-    "x-amz-security-token",
 ];
 
 /// Families of such fields.
@@ -47,14 +47,14 @@ const REFUSED_STARTS: [&str; 6] =
 /// How names of credentials are made: `X-Api-Key`, `ApiKey`, `X-Auth-Token` ...
 const REFUSED_PARTS: [&str; 9] = [
     "accesskey",
+    "accesstoken",
     "apikey",
     "apitoken",
     "authkey",
     "authtoken",
-    "accesstoken",
+    "credential",
     "password",
     "secret",
-    "credential",
 ];
 
 /// Checks one `--session-header`.

@@ -1,7 +1,7 @@
 //! How a record changes.
 //!
-//! A change is idempotent: it names fields and their new values and an absolute expiry, so it may be
-//! carried out twice, or late, or merged with a later one.
+//! A change is idempotent: it names fields and their new values and an absolute expiry, so it may
+//! be carried out twice, or late, or merged with a later one.
 
 use http::HeaderValue;
 

@@ -21,6 +21,8 @@ const DOMAIN: &[u8] = b"rondel cookie\0";
 pub(crate) const VERSION: &[u8] = b"v1.";
 const ID_TEXT: usize = 22;
 const MAC_TEXT: usize = 43;
+/// With a backend id of one character.
+const SHORTEST: usize = VERSION.len() + ID_TEXT + 1 + 1 + 1 + MAC_TEXT;
 pub(crate) const LONGEST: usize = VERSION.len() + ID_TEXT + 1 + BackendId::LONGEST + 1 + MAC_TEXT;
 /// Cookies of our name and shape that are verified in one request: another site on the same
 /// domain may have set a few, and nobody has a good reason for more.
@@ -212,7 +214,7 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What is shorter or longer than any cookie of ours is none.
 fn has_length(value: &[u8]) -> bool {
-    (VERSION.len() + ID_TEXT + 2 + 1 + MAC_TEXT..=LONGEST).contains(&value.len())
+    (SHORTEST..=LONGEST).contains(&value.len())
 }
 
 /// Canonical base64url of exactly N bytes: one id has one spelling.

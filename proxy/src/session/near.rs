@@ -1,5 +1,5 @@
-//! The rows that this thread has read in this second: a session in steady use costs no look into the
-//! table, which is made for many threads.
+//! The rows that this thread has read in this second: a session in steady use costs no look into
+//! the table, which is made for many threads.
 //!
 //! One entry for each place, and the last one stays there. An entry is good for as long as its row
 //! stands in the table, which the row itself says, and until the second is over: so the table

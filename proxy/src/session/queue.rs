@@ -75,11 +75,15 @@ impl Queue {
         batch
     }
 
-    /// Settles a write that was sent; one that the store would not take now waits again.
-    pub(crate) fn settle(&mut self, key: &Key, outcome: &Written) {
+    /// Settles a write that was sent; one that the store would not take now waits again. Gives back
+    /// what had to be dropped for that.
+    pub(crate) fn settle(&mut self, key: &Key, outcome: &Written) -> Option<Write> {
         match outcome {
-            Written::Done | Written::Gone | Written::Hopeless(_) => drop(self.sent.remove(key)),
-            Written::Refused(_) => drop(self.put_back(key)),
+            Written::Done | Written::Gone | Written::Hopeless(_) => {
+                self.sent.remove(key);
+                None
+            }
+            Written::Refused(_) => self.put_back(key),
         }
     }
 
@@ -268,6 +272,16 @@ mod tests {
             queue.settle(key, &Written::Done);
         }
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_dropped_for_a_write_that_was_refused_is_given_back() {
+        let mut queue = Queue::new(1);
+        queue.push(key(1), begin(key(1)));
+        assert_eq!(keys(&queue.take(1)), [key(1)]);
+        assert!(queue.push(key(2), begin(key(2))).is_none());
+        assert_eq!(queue.settle(&key(1), &Written::Refused("full".into())), Some(begin(key(1))));
+        assert_eq!(keys(&queue.take(9)), [key(2)]);
     }
 
     #[test]

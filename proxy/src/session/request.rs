@@ -18,7 +18,8 @@ use super::{
     store::Budget,
 };
 
-/// The session of one request, from [`Sessions::open`](super::Sessions::open) to [`Session::to_client`].
+/// The session of one request, from [`Sessions::open`](super::Sessions::open) to
+/// [`Session::to_client`].
 pub struct Session {
     pub(super) shared: Arc<Shared>,
     /// `None`: the request goes without a session.

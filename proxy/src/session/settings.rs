@@ -17,7 +17,8 @@ pub struct SessionSettings {
     pub idle: Duration,
     /// A session ends when it is so old.
     pub max: Duration,
-    /// Request headers to remember; each checked by [`check_capture_header`](super::check_capture_header).
+    /// Request headers to remember; each checked by
+    /// [`check_capture_header`](super::check_capture_header).
     pub capture: Vec<HeaderName>,
     /// What happens while the store is away.
     pub fail: SessionFail,

@@ -79,8 +79,8 @@ impl Table {
     }
 
     /// Carries out a change where the record is known and not gone; changes of one key come one
-    /// after the other. `keep`: for how long the changed row is kept.
-    /// `renew` says how fresh it is then.
+    /// after the other. `keep`: for how long the changed row is kept; `renew` says how fresh it is
+    /// then.
     pub(crate) fn change(
         &self,
         key: Key,

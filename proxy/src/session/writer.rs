@@ -61,12 +61,12 @@ fn settle(inner: &Arc<Inner>, batch: &[(Key, Write)], outcomes: &[Written]) -> b
     inner.breaker.succeed();
     let mut refused = None;
     for ((key, write), outcome) in batch.iter().zip(outcomes) {
-        {
-            let mut desk = inner.desk();
-            // A look-up that began before this was confirmed may have read what was before.
-            desk.overtake(key);
-            desk.queue.settle(key, outcome);
-        }
+        let mut desk = inner.desk();
+        // A look-up that began before this was confirmed may have read what was before.
+        desk.overtake(key);
+        let dropped = desk.queue.settle(key, outcome);
+        drop(desk);
+        inner.count_dropped(dropped);
         match outcome {
             Written::Done => {
                 inner.stats.writes.add(1);

@@ -27,7 +27,10 @@ use crate::{access_log::Target, backend::ServerSpec, policy::Algorithm, session}
     name = "rondel-proxy",
     version,
     args_conflicts_with_subcommands = true,
-    override_usage = "rondel-proxy -f FILE [OPTIONS]\n       rondel-proxy completions SHELL\n       rondel-proxy man\n       rondel-proxy reference",
+    override_usage = "rondel-proxy -f FILE [OPTIONS]\n       \
+                      rondel-proxy completions SHELL\n       \
+                      rondel-proxy man\n       \
+                      rondel-proxy reference",
     after_help = "Each flag can be set in the environment too, as RONDEL_ and its name in capitals \
                   (RONDEL_SESSION_IDLE=1h), and in the file of --config. A flag wins over the \
                   environment, and that over the file.\n\
@@ -52,11 +55,23 @@ pub struct Args {
     pub(super) port: u16,
 
     /// Address to listen on
-    #[arg(long, value_name = "ADDR", env = "RONDEL_BIND", default_value = "0.0.0.0", value_parser = parse_bind)]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "RONDEL_BIND",
+        default_value = "0.0.0.0",
+        value_parser = parse_bind
+    )]
     pub(super) bind: IpAddr,
 
     /// Where dashboard, API and metrics are, or `off` [default: 127.0.0.1:7778]
-    #[arg(long, value_name = "ADDR", env = "RONDEL_ADMIN", value_parser = parse_admin, help_heading = "Dashboard, API and metrics")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "RONDEL_ADMIN",
+        value_parser = parse_admin,
+        help_heading = "Dashboard, API and metrics"
+    )]
     pub(super) admin: Option<AdminAddress>,
 
     /// A token that changes and reads must bring; required if the address is not loopback
@@ -79,7 +94,13 @@ pub struct Args {
     pub(super) admin_host: Vec<String>,
 
     /// Write a line for each request to a file, or to standard output (-)
-    #[arg(long, value_name = "FILE|-", env = "RONDEL_ACCESS_LOG", value_parser = parse_target, help_heading = "Logs")]
+    #[arg(
+        long,
+        value_name = "FILE|-",
+        env = "RONDEL_ACCESS_LOG",
+        value_parser = parse_target,
+        help_heading = "Logs"
+    )]
     pub(super) access_log: Option<Target>,
 
     /// Begin a W3C trace for a request that belongs to none
@@ -87,7 +108,13 @@ pub struct Args {
     pub(super) trace: Switch,
 
     /// Keep sessions in Redis, so that several proxies share them
-    #[arg(long, value_name = "URL", env = "RONDEL_REDIS", value_parser = parse_redis, help_heading = "Sessions")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RONDEL_REDIS",
+        value_parser = parse_redis,
+        help_heading = "Sessions"
+    )]
     pub(super) redis: Option<String>,
 
     /// How the next server is chosen
@@ -101,7 +128,14 @@ pub struct Args {
     pub(super) algorithm: Algorithm,
 
     /// With sigma: pass over servers more than this many standard deviations above the mean
-    #[arg(long, value_name = "Z", env = "RONDEL_SIGMA_Z0", default_value = "0", value_parser = parse_z0, help_heading = "Scheduling")]
+    #[arg(
+        long,
+        value_name = "Z",
+        env = "RONDEL_SIGMA_Z0",
+        default_value = "0",
+        value_parser = parse_z0,
+        help_heading = "Scheduling"
+    )]
     pub(super) sigma_z0: f64,
 
     /// Probe servers, and eject those that fail requests
@@ -109,15 +143,36 @@ pub struct Args {
     pub(super) health: Switch,
 
     /// What a probe asks for; a status below 500 is good
-    #[arg(long, value_name = "PATH", env = "RONDEL_HEALTH_PATH", default_value = "/", value_parser = parse_path, help_heading = "Health")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "RONDEL_HEALTH_PATH",
+        default_value = "/",
+        value_parser = parse_path,
+        help_heading = "Health"
+    )]
     pub(super) health_path: PathAndQuery,
 
     /// Time between two probes of a server
-    #[arg(long, value_name = "DUR", env = "RONDEL_HEALTH_INTERVAL", default_value = "5s", value_parser = parse_time, help_heading = "Health")]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_HEALTH_INTERVAL",
+        default_value = "5s",
+        value_parser = parse_time,
+        help_heading = "Health"
+    )]
     pub(super) health_interval: Duration,
 
     /// How long a server that is new or comes back takes to get all of its turns
-    #[arg(long, value_name = "DUR", env = "RONDEL_SLOW_START", default_value = "0s", value_parser = parse_wait, help_heading = "Scheduling")]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_SLOW_START",
+        default_value = "0s",
+        value_parser = parse_wait,
+        help_heading = "Scheduling"
+    )]
     pub(super) slow_start: Duration,
 
     /// Whether a client goes back to the server it had
@@ -141,7 +196,14 @@ pub struct Args {
     pub(super) session: Switch,
 
     /// Name of the session cookie
-    #[arg(long, value_name = "NAME", env = "RONDEL_SESSION_COOKIE", default_value = "rondel_sid", value_parser = parse_cookie_name, help_heading = "Sessions")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "RONDEL_SESSION_COOKIE",
+        default_value = "rondel_sid",
+        value_parser = parse_cookie_name,
+        help_heading = "Sessions"
+    )]
     pub(super) session_cookie: String,
 
     /// Keys that sign the cookie, one a line: the first signs, all verify [default: a random one]
@@ -154,15 +216,36 @@ pub struct Args {
     pub(super) session_secret_file: Option<PathBuf>,
 
     /// A session ends after this time without a request
-    #[arg(long, value_name = "DUR", env = "RONDEL_SESSION_IDLE", default_value = "30m", value_parser = parse_time, help_heading = "Sessions")]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_SESSION_IDLE",
+        default_value = "30m",
+        value_parser = parse_time,
+        help_heading = "Sessions"
+    )]
     pub(super) session_idle: Duration,
 
     /// A session ends after this time in any case
-    #[arg(long, value_name = "DUR", env = "RONDEL_SESSION_MAX", default_value = "24h", value_parser = parse_time, help_heading = "Sessions")]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_SESSION_MAX",
+        default_value = "24h",
+        value_parser = parse_time,
+        help_heading = "Sessions"
+    )]
     pub(super) session_max: Duration,
 
     /// A request header to keep in the session; may be repeated
-    #[arg(long, value_name = "NAME", env = "RONDEL_SESSION_HEADER", value_delimiter = ',', value_parser = session::check_capture_header, help_heading = "Sessions")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "RONDEL_SESSION_HEADER",
+        value_delimiter = ',',
+        value_parser = session::check_capture_header,
+        help_heading = "Sessions"
+    )]
     pub(super) session_header: Vec<HeaderName>,
 
     /// While the store is away: serve (open) or refuse (closed)
@@ -176,12 +259,26 @@ pub struct Args {
     pub(super) session_fail: Fail,
 
     /// Believe the forwarding headers of these clients; may be repeated
-    #[arg(long, value_name = "CIDR", env = "RONDEL_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_net, help_heading = "Requests")]
+    #[arg(
+        long,
+        value_name = "CIDR",
+        env = "RONDEL_TRUSTED_PROXY",
+        value_delimiter = ',',
+        value_parser = parse_net,
+        help_heading = "Requests"
+    )]
     pub(super) trusted_proxy: Vec<IpNet>,
 
     /// Connections of these clients, and no others, begin with a PROXY protocol header (v1 or v2),
     /// which names the real client; may be repeated
-    #[arg(long, value_name = "CIDR", env = "RONDEL_PROXY_PROTOCOL", value_delimiter = ',', value_parser = parse_net, help_heading = "Requests")]
+    #[arg(
+        long,
+        value_name = "CIDR",
+        env = "RONDEL_PROXY_PROTOCOL",
+        value_delimiter = ',',
+        value_parser = parse_net,
+        help_heading = "Requests"
+    )]
     pub(super) proxy_protocol: Vec<IpNet>,
 
     /// The Host that a server sees: the client's, or its own
@@ -228,7 +325,14 @@ pub struct Args {
     pub(super) workers: Option<NonZeroUsize>,
 
     /// How long a stop waits for requests in flight
-    #[arg(long, value_name = "DUR", env = "RONDEL_DRAIN", default_value = "30s", value_parser = parse_wait, help_heading = "Process")]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_DRAIN",
+        default_value = "30s",
+        value_parser = parse_wait,
+        help_heading = "Process"
+    )]
     pub(super) drain: Duration,
 
     /// Start a small server for each loopback address of the file that nobody serves

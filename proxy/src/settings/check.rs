@@ -1,7 +1,7 @@
 //! From what was typed to what can be trusted.
 //!
-//! Owns what flags mean together, and the reading of the files that they name: every error of all of
-//! them is found at once. Never starts anything.
+//! Owns what flags mean together, and the reading of the files that they name: every error of all
+//! of them is found at once. Never starts anything.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -24,7 +24,8 @@ use crate::{
 /// On this machine alone; what can be changed there needs no token.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7778);
 
-/// Every error of the files that the flags name, each with file and line.
+/// Every error of the flags taken together and of the files that they name, the latter with file
+/// and line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct BadConfiguration(pub Vec<String>);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::parse::{parse_rate, parse_size, parse_time};
+use super::parse::{parse_count, parse_rate, parse_size, parse_time};
 
 /// How long, and how much.
 #[derive(Clone, Debug)]
@@ -62,7 +62,13 @@ pub(super) struct LimitArgs {
     max_body: Option<u64>,
 
     /// Bytes a second that a client must send of a body that is waited for (408); 0: any
-    #[arg(long, value_name = "RATE", env = "RONDEL_MIN_BODY_RATE", default_value = "240", value_parser = parse_rate)]
+    #[arg(
+        long,
+        value_name = "RATE",
+        env = "RONDEL_MIN_BODY_RATE",
+        default_value = "240",
+        value_parser = parse_rate
+    )]
     min_body_rate: u64,
 
     /// Client connections at once; more wait [default: what the open-files limit allows]
@@ -70,23 +76,52 @@ pub(super) struct LimitArgs {
     max_connections: Option<usize>,
 
     /// Client connections of one address at once; more are closed [default: any]
-    #[arg(long, value_name = "N", env = "RONDEL_MAX_CONNECTIONS_PER_ADDRESS", value_parser = parse_count)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "RONDEL_MAX_CONNECTIONS_PER_ADDRESS",
+        value_parser = parse_count
+    )]
     max_connections_per_address: Option<usize>,
 
     /// How long the head of a request may take (408)
-    #[arg(long, value_name = "DUR", env = "RONDEL_HEAD_TIMEOUT", default_value = "10s", value_parser = parse_time)]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_HEAD_TIMEOUT",
+        default_value = "10s",
+        value_parser = parse_time
+    )]
     head_timeout: Duration,
 
     /// How long a client may be silent between two requests, or not read its answer
-    #[arg(long, value_name = "DUR", env = "RONDEL_IDLE_TIMEOUT", default_value = "60s", value_parser = parse_time)]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_IDLE_TIMEOUT",
+        default_value = "60s",
+        value_parser = parse_time
+    )]
     idle_timeout: Duration,
 
     /// How long a server may take to accept a connection (502)
-    #[arg(long, value_name = "DUR", env = "RONDEL_CONNECT_TIMEOUT", default_value = "1s", value_parser = parse_time)]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_CONNECT_TIMEOUT",
+        default_value = "1s",
+        value_parser = parse_time
+    )]
     connect_timeout: Duration,
 
     /// How long a server may be silent when it is to answer (504)
-    #[arg(long, value_name = "DUR", env = "RONDEL_RESPONSE_TIMEOUT", default_value = "60s", value_parser = parse_time)]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "RONDEL_RESPONSE_TIMEOUT",
+        default_value = "60s",
+        value_parser = parse_time
+    )]
     response_timeout: Duration,
 }
 
@@ -104,8 +139,4 @@ impl From<LimitArgs> for Limits {
             ..Self::default()
         }
     }
-}
-
-fn parse_count(value: &str) -> Result<usize, String> {
-    value.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number is expected".to_owned())
 }

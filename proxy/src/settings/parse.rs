@@ -22,7 +22,7 @@ pub(super) enum AdminAddress {
     At(SocketAddr),
 }
 
-/// Keys shorter than the MAC's own strength would make the cookie guessable.
+/// The keys of a file, one a line. A short one could be guessed, and with it every cookie made.
 pub(super) fn read_secrets(file: &Path) -> Result<Vec<Vec<u8>>, String> {
     const SHORTEST: usize = 16;
     let name = file.display();
@@ -39,6 +39,17 @@ pub(super) fn read_secrets(file: &Path) -> Result<Vec<Vec<u8>>, String> {
         return Err(format!("{name}: there is no key in it"));
     }
     Ok(secrets)
+}
+
+/// One line that others cannot guess.
+pub(super) fn read_token(file: &Path) -> Result<String, String> {
+    let name = file.display();
+    let text = read_text(file)?;
+    let token = text.trim();
+    if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(token.to_owned());
+    }
+    Err(format!("{name}: a token is one line of visible characters"))
 }
 
 pub(super) fn parse_bind(value: &str) -> Result<IpAddr, String> {
@@ -58,17 +69,6 @@ pub(super) fn parse_admin(value: &str) -> Result<AdminAddress, String> {
     let port = port.parse().map_err(|_| "ADDRESS:PORT, a port or `off` is expected".to_owned())?;
     let host = if host.is_empty() { "localhost" } else { host };
     Ok(AdminAddress::At((parse_bind(host)?, port).into()))
-}
-
-/// One line that others cannot guess.
-pub(super) fn read_token(file: &Path) -> Result<String, String> {
-    let name = file.display();
-    let text = read_text(file)?;
-    let token = text.trim();
-    if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(token.to_owned());
-    }
-    Err(format!("{name}: a token is one line of visible characters"))
 }
 
 pub(super) fn parse_target(value: &str) -> Result<Target, String> {
@@ -128,6 +128,11 @@ pub(super) fn parse_size(value: &str) -> Result<u64, String> {
 
 pub(super) fn parse_rate(value: &str) -> Result<u64, String> {
     parse_size(value).map_err(|_| "bytes a second are expected, such as 240 or 1k".to_owned())
+}
+
+pub(super) fn parse_count(value: &str) -> Result<usize, String> {
+    let count = value.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "a whole number above 0 is expected".to_owned())
 }
 
 pub(super) fn parse_path(value: &str) -> Result<PathAndQuery, String> {

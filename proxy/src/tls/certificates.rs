@@ -26,7 +26,7 @@ use tokio_rustls::{
 use webpki::EndEntityCert;
 
 use super::{provider, read_chain};
-use crate::watch::Watch;
+use crate::watch::{Watch, quiet};
 
 /// A certificate and its key, as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,7 +216,7 @@ pub async fn follow(certificates: Certificates, mut asked: mpsc::Receiver<()>) {
             () = tokio::time::sleep(LOOK) => false,
         };
         if !ask {
-            while let Ok(Some(())) = timeout(QUIET, events.recv()).await {}
+            quiet(&mut events, QUIET).await;
         }
         match certificates.read_again() {
             Ok(changed) => {

@@ -45,7 +45,7 @@ impl Roots {
     }
 }
 
-/// Why there is no TLS connection to a server, in one word for machines.
+/// Why there is no TLS connection to a server, as far as clients are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TlsFault {
     Expired,

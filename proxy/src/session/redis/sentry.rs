@@ -21,8 +21,8 @@ const NOBODY: &str = "rondel:none:";
 const READY: &str = "rondel-ready";
 const PATIENCE: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_millis(1_500);
-/// A connection that says nothing may be one that a router has forgotten, and changes are to be seen
-/// within five seconds: the system asks after two, every second, and gives up after four.
+/// A connection that says nothing may be one that a router has forgotten, and changes are to be
+/// seen within five seconds: the system asks after two, every second, and gives up after four.
 pub(super) const QUIET: Duration = Duration::from_secs(2);
 pub(super) const ASK: Duration = Duration::from_secs(1);
 pub(super) const RETRIES: u32 = 2;

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// In a row, each of them as long as a time-out, before the client is made to connect anew.
 const MOST_FAILURES: u32 = 20;
 
-/// Tells `listener` of changes, for ever. `login`: how to post a sentry, which hears of a `FLUSHALL`.
+/// Tells `listener` of changes, for ever. `login` is for the sentry, which hears of a `FLUSHALL`.
 pub(super) async fn watch(client: Client, login: Login, listener: Arc<dyn Listener>) {
     let mut failures = 0;
     loop {
