@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering},
@@ -65,6 +65,25 @@ impl ServerSpec {
     /// The URL in its one normal form: two lines that name one server have the same.
     pub fn url(&self) -> String {
         format!("{}://{}", if self.https { "https" } else { "http" }, self.authority())
+    }
+
+    /// Whether it is whoever listens there, as far as an address says so: `localhost`, and what is this
+    /// machine's. No name is resolved.
+    pub(crate) fn is_at(&self, listen: SocketAddr) -> bool {
+        let at = listen.ip().to_canonical();
+        let takes = |ip: IpAddr| {
+            // Every address of this machine, of both families or of its own; only those can be bound.
+            let every = at.is_unspecified() && (at.is_ipv6() || ip.is_ipv4());
+            ip == at || (every && UdpSocket::bind((ip, 0)).is_ok())
+        };
+        let named = match self.host.parse::<IpAddr>() {
+            Ok(ip) => takes(ip.to_canonical()),
+            Err(_) if self.host == "localhost" => {
+                takes(Ipv4Addr::LOCALHOST.into()) || takes(Ipv6Addr::LOCALHOST.into())
+            }
+            Err(_) => false,
+        };
+        self.port == listen.port() && named
     }
 
     /// The id of a server without a name: the same in every proxy and after every restart, and

@@ -124,13 +124,14 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
                 return Ok(None);
             }
         };
+        let listen = listeners[0].local_addr()?;
         if is_shared {
             tracing::warn!(
-                "{address} is shared with another process: connections go to either until one stops"
+                "{listen} is shared with another process: connections go to either until one stops"
             );
         }
         if let Some(source) = source {
-            tokio::spawn(reload::follow(Arc::clone(proxy.roster()), source, asked));
+            tokio::spawn(reload::follow(Arc::clone(proxy.roster()), source, listen, asked));
         }
         let admin_at = admin.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
         if let Some((listener, settings)) = admin {
@@ -138,7 +139,7 @@ fn run(mut settings: Settings) -> anyhow::Result<ExitCode> {
             tokio::spawn(admin::serve(listener, proxy, settings, stop.clone()));
         }
         tracing::info!(
-            address = %listeners[0].local_addr()?,
+            address = %listen,
             servers = summary.servers,
             workers = listeners.len(),
             admin = admin_at.map_or("off".to_owned(), |address| address.to_string()),

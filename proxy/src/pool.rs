@@ -56,7 +56,7 @@ pub(crate) struct Upstream {
 /// Servers that say nothing close after 5 s at the earliest (Node, uvicorn).
 const KEEP: Duration = Duration::from_secs(4);
 /// Whatever a server says of longer: what it closes meanwhile is noticed at the next use only.
-const KEEP_MOST: Duration = Duration::from_mins(1);
+const KEEP_MOST: Duration = Duration::from_secs(60);
 /// A burst of requests leaves as many, and the next one finds them.
 const MOST_IDLE: usize = 1_024;
 /// The largest head of a response. hyper's buffer must have a byte more than it.

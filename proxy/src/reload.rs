@@ -8,6 +8,7 @@
 //! read the same, so that a file that is still being written is left alone.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -43,8 +44,22 @@ impl Source {
     /// # Errors
     ///
     /// All that is wrong with the file, each with file and line.
-    pub fn read(&self) -> Result<Vec<ServerSpec>, Vec<String>> {
+    pub(crate) fn read(&self) -> Result<Vec<ServerSpec>, Vec<String>> {
         self.parse(&file::read_text(self.path()).map_err(|error| vec![error])?)
+    }
+
+    /// Refuses a server that is the proxy itself: its first request would come round without end.
+    pub(crate) fn none_is(
+        &self,
+        listen: SocketAddr,
+        servers: Vec<ServerSpec>,
+    ) -> Result<Vec<ServerSpec>, Vec<String>> {
+        let file = self.path().display();
+        let itself = servers.iter().filter(|server| server.is_at(listen));
+        let errors: Vec<_> = itself
+            .map(|server| format!("{file}: {} is where this proxy itself listens", server.url()))
+            .collect();
+        if errors.is_empty() { Ok(servers) } else { Err(errors) }
     }
 
     fn parse(&self, text: &str) -> Result<Vec<ServerSpec>, Vec<String>> {
@@ -65,8 +80,13 @@ const QUIET: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Keeps the roster in line with its source, for as long as `asked` has a sender. A message there
-/// asks for a reload even if the file has not changed.
-pub async fn follow(roster: Arc<Roster>, source: Source, mut asked: mpsc::Receiver<()>) {
+/// asks for a reload even if the file has not changed. `listen`: where the proxy is itself.
+pub async fn follow(
+    roster: Arc<Roster>,
+    source: Source,
+    listen: SocketAddr,
+    mut asked: mpsc::Receiver<()>,
+) {
     let (tell, mut changes) = mpsc::channel(1);
     let mut watch = Watch::new(tell);
     // It may have changed since the roster was made from it.
@@ -84,7 +104,7 @@ pub async fn follow(roster: Arc<Roster>, source: Source, mut asked: mpsc::Receiv
         let text =
             if ask { file::read_text(source.path()) } else { settled(&source, &mut changes).await };
         if ask || applied.as_ref() != Some(&text) {
-            reload(&roster, &source, &text, ask);
+            reload(&roster, &source, listen, &text, ask);
             applied = Some(text);
         }
     }
@@ -103,12 +123,19 @@ async fn settled(source: &Source, changes: &mut mpsc::Receiver<()>) -> Result<St
     }
 }
 
-fn reload(roster: &Roster, source: &Source, text: &Result<String, String>, asked: bool) {
+fn reload(
+    roster: &Roster,
+    source: &Source,
+    listen: SocketAddr,
+    text: &Result<String, String>,
+    asked: bool,
+) {
     let file = source.path().display();
     let specs = match text {
         Ok(text) => source.parse(text),
         Err(error) => Err(vec![error.clone()]),
     };
+    let specs = specs.and_then(|specs| source.none_is(listen, specs));
     match specs.map(|specs| roster.apply(specs)) {
         Ok(changes) if changes == Changes::default() && !asked => {}
         Ok(Changes { added, removed, changed }) => {

@@ -46,6 +46,36 @@ fn every_error_of_the_servers_file_is_reported_at_once_with_its_line() {
 }
 
 #[test]
+fn a_server_that_is_the_proxy_itself_is_refused() {
+    for (server, bind) in [
+        ("http://localhost:7999", "0.0.0.0"),
+        ("http://127.0.0.1:7999", "127.0.0.1"),
+        ("http://127.0.0.2:7999", "0.0.0.0"),
+        ("https://[::1]:7999", "::"),
+        ("http://localhost:7999", "127.0.0.1"),
+    ] {
+        let (_folder, path) = file(&format!("http://a:1\n{server}\n"));
+        let path = path.to_str().unwrap();
+        let ran = run(&["-f", path, "-p", "7999", "--bind", bind, "--check"]);
+        assert_eq!(ran.code, 78, "{server} {bind}");
+        let said = format!("{path}: {server} is where this proxy itself listens\n");
+        assert_eq!(ran.stderr, said);
+    }
+    // Another port, another address, a name that only a resolver knows, another family.
+    for (server, bind) in [
+        ("http://localhost:7998", "0.0.0.0"),
+        ("http://127.0.0.2:7999", "127.0.0.1"),
+        ("http://other:7999", "0.0.0.0"),
+        ("http://[::1]:7999", "0.0.0.0"),
+        ("http://192.0.2.1:7999", "0.0.0.0"),
+    ] {
+        let (_folder, path) = file(server);
+        let ran = run(&["-f", path.to_str().unwrap(), "-p", "7999", "--bind", bind, "--check"]);
+        assert_eq!(ran.code, 0, "{server} {bind}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_bad_configuration() {
     let ran = run(&["-f", "/does/not/exist"]);
     assert_eq!(ran.code, 78);

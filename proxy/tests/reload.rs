@@ -16,7 +16,7 @@ async fn following(file: &Path) -> (TestProxy, mpsc::Sender<()>) {
     let proxy = TestProxy::start(fs::read_to_string(file).unwrap()).await;
     let (ask, asked) = mpsc::channel(1);
     let source = Source::Servers(file.to_owned());
-    tokio::spawn(reload::follow(Arc::clone(&proxy.roster), source, asked));
+    tokio::spawn(reload::follow(Arc::clone(&proxy.roster), source, proxy.address, asked));
     (proxy, ask)
 }
 
@@ -57,6 +57,8 @@ async fn a_file_with_an_error_changes_nothing_and_the_log_says_where_it_is() {
     assert!(said.contains("servers.txt:2: `nonsense`"), "{said}");
     let mut client = Wire::connect(proxy.address).await;
     assert_eq!(turns(&mut client, 4).await, "abab");
+    fs::write(proxy.file(), format!("http://{}\n", proxy.address)).unwrap();
+    proxy.says("is where this proxy itself listens").await;
     fs::remove_file(proxy.file()).unwrap();
     proxy.signal(Signal::HUP);
     proxy.says("servers not reloaded").await;
@@ -151,7 +153,7 @@ async fn the_servers_of_a_configuration_file_are_followed_too() {
     let source = Source::Config(file.clone());
     let proxy = TestProxy::start("http://a name=a").await;
     let (_ask, asked) = mpsc::channel(1);
-    tokio::spawn(reload::follow(Arc::clone(&proxy.roster), source, asked));
+    tokio::spawn(reload::follow(Arc::clone(&proxy.roster), source, proxy.address, asked));
     fs::write(&file, "[[servers]]\nurl = \"http://b\"\nname = \"b\"\n").unwrap();
     until(|| ids(&proxy) == ["b"]).await;
 }

@@ -36,7 +36,9 @@ impl TryFrom<Args> for Settings {
     fn try_from(mut args: Args) -> Result<Self, BadConfiguration> {
         let mut errors = Vec::new();
         let source = args.source();
+        let listen = (args.bind, args.port).into();
         let servers = args.servers.take().map_or_else(|| source.read(), Ok);
+        let servers = servers.and_then(|servers| source.none_is(listen, servers));
         let servers = servers.unwrap_or_else(|found| {
             errors.extend(found);
             Vec::new()
@@ -69,7 +71,7 @@ impl TryFrom<Args> for Settings {
             return Err(BadConfiguration(errors));
         }
         Ok(Self {
-            listen: (args.bind, args.port).into(),
+            listen,
             servers,
             source: Some(source),
             algorithm: args.algorithm,
