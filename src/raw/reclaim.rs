@@ -80,10 +80,15 @@ impl<T> Core<T> {
     }
 }
 
-/// Drops what a panic carried, which may panic itself; what that carries is left alone.
+/// Drops what a panic carried, which may panic itself; what that carries is left alone, unless it is
+/// a text, as of `panic!`, which cannot.
 fn discard(panic: Box<dyn Any + Send>) {
     if let Err(panic) = drop_caught(panic) {
-        mem::forget(panic);
+        if panic.is::<&str>() || panic.is::<String>() {
+            drop(panic);
+        } else {
+            mem::forget(panic);
+        }
     }
 }
 
