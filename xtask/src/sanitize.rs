@@ -1,6 +1,6 @@
 //! Runs under the tools that watch memory. All need a nightly tool chain.
 
-use crate::run::{Outcome, Run, root};
+use crate::run::{Outcome, Run};
 
 /// A collector that goes with its test: what is there at the end is a leak.
 const OWN_COLLECTOR: &str = "--cfg rondel_own_collector";
@@ -43,9 +43,8 @@ fn miri_on(tests: &str, seeds: u32) -> Outcome {
 /// `cargo miri test` of the ring, which finds what is never freed too.
 pub(crate) fn miri_run() -> Outcome<Run> {
     needs_nightly("miri rust-src")?;
-    let target = root().join("target/miri");
-    Ok(Run::cargo("+nightly miri test --package rondel --target-dir")
-        .arg(&target.to_string_lossy())
+    // Below wherever it runs: from one that it shared, a copy's build would be taken for the ring's.
+    Ok(Run::cargo("+nightly miri test --package rondel --target-dir target/miri")
         .env("MIRIFLAGS", MIRI)
         .env("RUSTFLAGS", OWN_COLLECTOR)
         // A panic that is expected would take minutes to show where it came from.
