@@ -54,7 +54,7 @@ const COMMANDS: &[Command] = &[
     ("crate", "", "the crate's own tests and examples, on any system, ~2 min", test::of_crate),
     ("examples", "", "each example, and that it prints what it says, ~20 s", examples::all),
     ("models", "[full]", "the ring under loom, ~3 min (full ~1 h)", models::all),
-    ("mutants", "[all|NAME]", "weakens the ring, sees a model fail, ~3 min (all ~30)", mutants::all),
+    ("mutants", "[all|NAME]", "weakens the ring, sees a model fail, ~3 min (all ~15)", mutants::all),
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("targets", "", "the ring where words are narrow, or bytes in another order, ~3 min", targets::all),
