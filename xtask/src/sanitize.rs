@@ -26,7 +26,8 @@ pub(crate) fn miri(arguments: &[String]) -> Outcome {
         _ => return Err("takes the number of seeds, or `quick`".to_owned()),
     };
     miri_on("--lib --test api", 1)?;
-    miri_on("--test reclaim --test stress --test linearizability", seeds)?;
+    // The tests of the checker itself share nothing, and search for minutes here.
+    miri_on("--test reclaim --test stress --test linearizability -- --skip checker", seeds)?;
     for target in ["i686-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
         miri_on(&format!("--lib --test api --target {target}"), 1)?;
     }
