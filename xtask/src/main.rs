@@ -58,7 +58,7 @@ const COMMANDS: &[Command] = &[
     ("steps", "", "a thread stops, or dies, at each step; tiny words, ~2 min", steps::all),
     ("histories", "[MINUTES]", "overlapping calls of real threads, 10 min", histories::all),
     ("targets", "", "the ring where words are narrow, or bytes in another order, ~3 min", targets::all),
-    ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~10 min", sanitize::miri),
+    ("miri", "[SEEDS|quick]", "the ring under Miri (nightly), 16 seeds ~40 min", sanitize::miri),
     ("tsan", "[quick]", "the ring under ThreadSanitizer (nightly), ~5 min", sanitize::thread),
     ("asan", "[quick]", "the ring under AddressSanitizer (nightly), ~3 min", sanitize::address),
     ("soak", "[MINUTES] [--record]", "churn, and what memory and turns come to, 30 min", soak::all),
