@@ -93,8 +93,8 @@ and otherwise as they come, in front of a backend that writes down what it sees.
 
 *passes* means that the backend saw a well-formed request; *malformed* that it saw one that not every
 server reads the same way, or takes at all; a number is the status of a refusal; *begins* that the
-backend saw a part before the proxy gave up. A case that others pass is no hole by itself: that depends on who reads it
-next. The proxy refuses it because somebody could read it differently.
+backend saw a part before the proxy gave up. A case that others pass is no hole by itself: that depends
+on who reads it next. The proxy refuses it because somebody could read it differently.
 ";
 
 /// What the proxy makes of the case.
