@@ -110,6 +110,19 @@ async fn one_that_was_too_slow_does_too() {
 }
 
 #[tokio::test]
+async fn one_that_goes_on_crawling_is_let_go() {
+    let server = Server::named("a").await;
+    let proxy = TestProxy::start_with(server.line(), |settings| few(&mut settings.limits)).await;
+    let mut client = proxy.connect().await;
+    client.write("GET / HTTP/1.1\r\nHost: x\r\nX: ").await;
+    let began = Instant::now();
+    while client.write_some(b"x").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "it is listened to still");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_of_a_server_that_does_not_read_the_body_comes_in_good_order() {
     let server = Server::start(|mut wire, recorder| async move {
         let Some(head) = wire.read_head().await else { return };

@@ -17,10 +17,13 @@ use crate::{stop::Stop, stream::Stream};
 
 /// Of a body that was on its way already, or that comes from a client which reads only when it has
 /// said everything.
-const BYTES: usize = 16 * 1024 * 1024;
+const BYTES: u32 = 16 * 1024 * 1024;
 const TIME: Duration = Duration::from_secs(30);
 /// Who says nothing for so long has nothing more to say.
 const SILENCE: Duration = Duration::from_secs(2);
+/// Who sends fewer bytes a second than these is not about to end, and gets no more than `SILENCE`: a
+/// crowd that crawls would be with us for all of `TIME`.
+const RATE: u32 = 64 * 1024;
 
 /// Ends our side, then waits for the client to end its own; not for long, and not at all once we
 /// are to stop.
@@ -39,15 +42,17 @@ pub(super) async fn linger(mut stream: Stream, stop: &Stop) {
 }
 
 async fn drain(socket: &TcpStream) -> io::Result<()> {
-    let end = Instant::now() + TIME;
-    let mut room = BYTES;
-    while room > 0 {
-        let patience = end.min(Instant::now() + SILENCE);
+    let begin = Instant::now();
+    let mut read = 0;
+    while read < BYTES {
+        let earned = SILENCE + Duration::from_secs(1) * read / RATE;
+        let patience = (begin + earned.min(TIME)).min(Instant::now() + SILENCE);
         timeout_at(patience, socket.readable()).await??;
         // On the stack between two waits, so that who lingers costs no memory.
         match socket.try_read(&mut [0; 16 * 1024]) {
             Ok(0) => break,
-            Ok(count) => room = room.saturating_sub(count),
+            // No more than the room above.
+            Ok(count) => read += u32::try_from(count).unwrap_or(BYTES),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
