@@ -173,6 +173,7 @@ async fn each_event_of_the_page_is_logged_when_it_happens() {
     servers_come_and_go(&mut events).await;
     stores_come_and_go(&mut events).await;
     files_and_limits(&mut events).await;
+    an_access_log_that_nobody_reads_holds_up_no_stop(&mut events).await;
     let rows = table("What the log says");
     let said: BTreeSet<_> = rows.iter().map(|row| row[0].clone()).collect();
     assert_eq!(said, events.0, "the page and what is logged");
@@ -282,4 +283,29 @@ async fn files_and_limits(events: &mut Events) {
     until(|| server.hits() > 0).await;
     proxy.signal(Signal::TERM);
     events.expect(&mut proxy, &["stopped, with requests cut off"]).await;
+}
+
+async fn an_access_log_that_nobody_reads_holds_up_no_stop(events: &mut Events) {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("log");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    // Open for both, so that neither side waits for the other; and never read.
+    let _reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let server = Server::named("a").await;
+    let flags = ["--access-log", pipe.to_str().unwrap(), "--session", "off"];
+    let mut proxy = ProxyProcess::start(&server.line(), &flags).await;
+    let port = proxy.address.port();
+    let mut other = ProxyProcess::start_on(port, &server.line(), &["--admin", "off"], &[]).await;
+    events.expect(&mut other, &["is shared with another process"]).await;
+    other.signal(Signal::TERM);
+    assert_eq!(other.ended().await, 0);
+    let mut client = Wire::connect(proxy.address).await;
+    let path = format!("/{}", "x".repeat(500));
+    for _ in 0..1_000 {
+        assert_eq!(client.get(&path).await.text(), "a");
+    }
+    proxy.signal(Signal::TERM);
+    events.expect(&mut proxy, &["the access log did not take everything in time"]).await;
+    assert_eq!(proxy.ended().await, 0);
 }
