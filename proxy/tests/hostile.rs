@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{Server, process::ProxyProcess, until};
+use support::{Server, Wire, process::ProxyProcess, until};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
@@ -203,6 +203,16 @@ async fn server() -> Server {
     .await
 }
 
+/// How many files it has open with everything opened that it needs once.
+async fn files_at_rest(proxy: &ProxyProcess) -> usize {
+    Wire::connect(proxy.address).await.get("/").await;
+    let mut files = 0;
+    while std::mem::replace(&mut files, proxy.files()) != files {
+        sleep(Duration::from_secs(1)).await;
+    }
+    files
+}
+
 /// On two cores, one is the proxy's.
 fn pin(proxy: &ProxyProcess) {
     let pid = |id: u32| id.to_string();
@@ -267,7 +277,7 @@ async fn the_limits_end_a_crowd_that_does_not_go_by_itself() {
     let server = server().await;
     let mut proxy = ProxyProcess::start(&server.line(), &LIMITS).await;
     proxy.ignore();
-    let before = proxy.files();
+    let before = files_at_rest(&proxy).await;
     for (what, count, _, crowd) in &CROWDS[..5] {
         let members: Vec<_> =
             (0..*count.min(&100)).map(|_| tokio::spawn(crowd(proxy.address))).collect();
@@ -286,7 +296,7 @@ async fn slowhttptest_finds_the_service_available_in_each_of_its_modes() {
     let server = server().await;
     let mut proxy = ProxyProcess::start(&server.line(), &["--workers", "1"]).await;
     proxy.ignore();
-    let before = proxy.files();
+    let before = files_at_rest(&proxy).await;
     let url = format!("http://{}/large", proxy.address);
     for (mode, flags) in [
         ("slow headers", "-H -i 2 -x 24"),
