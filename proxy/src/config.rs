@@ -12,9 +12,9 @@ use toml::{
 };
 
 use crate::{
-    backend::ServerSpec,
     file::read_text,
     servers::{self, Word},
+    spec::ServerSpec,
 };
 
 /// What a configuration file says.

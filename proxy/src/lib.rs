@@ -35,6 +35,7 @@ mod load;
 mod metrics;
 pub mod servers;
 pub mod settings;
+pub mod spec;
 mod stop;
 mod stream;
 pub mod tls;

@@ -17,10 +17,10 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    backend::ServerSpec,
     config, file,
     roster::{Changes, Roster},
     servers,
+    spec::ServerSpec,
     watch::{Watch, quiet},
 };
 

@@ -15,8 +15,9 @@ use std::{
 use rondel::{Key, Ring};
 
 use crate::{
-    backend::{Backend, ServerSpec, State},
+    backend::{Backend, State},
     policy::{Algorithm, Policy},
+    spec::ServerSpec,
 };
 
 /// The servers and their turns.

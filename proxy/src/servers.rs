@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use crate::backend::ServerSpec;
+use crate::spec::ServerSpec;
 
 /// What is wrong with one line. What stands there may be anything, and is shown so that it can do
 /// nothing to a terminal.

@@ -28,11 +28,11 @@ pub use self::{
 use crate::{
     access_log::Target,
     admin::AdminSettings,
-    backend::ServerSpec,
     health::HealthSettings,
     policy::Algorithm,
     reload::Source,
     session::SessionSettings,
+    spec::ServerSpec,
     tls::{Certificates, Roots},
 };
 

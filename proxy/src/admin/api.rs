@@ -18,11 +18,7 @@ use super::{
     Admin,
     answer::{self, Body},
 };
-use crate::{
-    backend::{Backend, ServerSpec},
-    roster::RosterError,
-    servers,
-};
+use crate::{backend::Backend, roster::RosterError, servers, spec::ServerSpec};
 
 /// A request's body in bytes; none of ours has a reason to be larger.
 const LARGEST: usize = 64 * 1024;

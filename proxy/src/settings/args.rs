@@ -19,7 +19,7 @@ use super::{
         parse_redis, parse_target, parse_time, parse_wait, parse_z0,
     },
 };
-use crate::{access_log::Target, backend::ServerSpec, policy::Algorithm, session};
+use crate::{access_log::Target, policy::Algorithm, session, spec::ServerSpec};
 
 /// A round-robin load balancer that keeps sessions.
 #[derive(Clone, Debug, Parser)]
