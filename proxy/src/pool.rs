@@ -55,7 +55,8 @@ pub(crate) struct Upstream {
 
 /// Servers that say nothing close after 5 s at the earliest (Node, uvicorn).
 const KEEP: Duration = Duration::from_secs(4);
-/// Whatever a server says of longer: what it closes meanwhile is noticed at the next use only.
+/// Whatever a server says: what it closes meanwhile is noticed only by the next use, and that of one
+/// that was removed by nobody.
 const KEEP_MOST: Duration = Duration::from_secs(60);
 /// A burst of requests leaves as many, and the next one finds them.
 const MOST_IDLE: usize = 1_024;
@@ -211,10 +212,26 @@ fn is_self(stream: &TcpStream, peer: SocketAddr) -> bool {
 impl Upstream {
     /// The server says how long it keeps an idle connection: ours must end before that.
     pub(crate) fn set_keep_alive(&mut self, seconds: u32) {
-        let said = ticks(Duration::from_secs(seconds.into()));
-        let margin = if seconds > 1 { ticks(Duration::from_secs(1)) } else { 2 };
-        self.idle = said.saturating_sub(margin).min(ticks(KEEP_MOST));
+        self.idle = kept(seconds);
     }
 }
 
+fn kept(seconds: u32) -> Tick {
+    let said = ticks(Duration::from_secs(seconds.into()));
+    let margin = if seconds > 1 { ticks(Duration::from_secs(1)) } else { 2 };
+    said.saturating_sub(margin).min(ticks(KEEP_MOST))
+}
+
 const _: () = assert!(TICK.as_millis() * 4 == 1000, "`margin` counts on ticks of a quarter second");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_ends_before_the_server_ends_it_and_within_a_minute() {
+        let seconds = |seconds| ticks(Duration::from_secs(seconds));
+        assert_eq!([0, 1, 5].map(kept), [0, seconds(1) - 2, seconds(4)]);
+        assert_eq!([3_600, u32::MAX].map(kept), [seconds(60); 2]);
+    }
+}
